@@ -1,0 +1,26 @@
+/** Every scope of all four surfaces. A plan gate overrides the scopes on a key. */
+export const SCOPES = [
+  // signals
+  "events:write",
+  "events:read",
+  "live:read",
+  "identity:resolve",
+  "signals:read",
+  "signals:write",
+  // feeds
+  "websocket:*",
+  "websocket:subscribe",
+  "websocket:publish",
+  "websocket:llm",
+  // posts
+  "posts:read",
+  "posts:write",
+  // emotion
+  "emotion:use",
+] as const;
+export type Scope = (typeof SCOPES)[number];
+
+/** `websocket:*` grants its parts; every other scope grants itself. */
+export function hasScope(granted: readonly string[], needed: Scope): boolean {
+  return granted.includes(needed) || (needed.startsWith("websocket:") && granted.includes("websocket:*"));
+}

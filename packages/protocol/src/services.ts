@@ -1,0 +1,93 @@
+/** The six services, and what each one's NATS user may publish and subscribe to. */
+import { subjects } from "./subjects.ts";
+
+export const SERVICES = ["auth", "ingest", "scoring", "routing", "intelligence", "edge"] as const;
+export type ServiceName = (typeof SERVICES)[number];
+
+/** NATS users: the services, `admin` (CLI of an operator), `tap` (read-only). */
+export const NATS_USERS = [...SERVICES, "admin", "tap"] as const;
+export type NatsUser = (typeof NATS_USERS)[number];
+
+export interface NatsPermissions {
+  publish: { allow: string[]; deny?: string[] };
+  subscribe: { allow: string[]; deny?: string[] };
+}
+
+const discovery = ["$SRV.>"];
+const inbox = ["_INBOX.>"];
+/** Reading any stream: create and pull ephemeral consumers, look up streams and messages. Never stream create, update, purge or delete. */
+const readStreams = [
+  "$JS.API.INFO",
+  "$JS.API.STREAM.INFO.*",
+  "$JS.API.STREAM.NAMES",
+  "$JS.API.STREAM.LIST",
+  "$JS.API.STREAM.MSG.GET.*",
+  "$JS.API.DIRECT.GET.>",
+  "$JS.API.CONSUMER.>",
+  "$JS.ACK.>",
+  "$JS.FC.>",
+];
+const ensure = (...streams: string[]): string[] =>
+  streams.flatMap((name) => [`$JS.API.STREAM.CREATE.${name}`, `$JS.API.STREAM.UPDATE.${name}`]);
+const kvWrite = (bucket: string): string[] => [`$KV.${bucket}.>`, ...ensure(`KV_${bucket}`)];
+
+function service(name: ServiceName, publish: string[], subscribe: string[] = []): NatsPermissions {
+  return {
+    publish: { allow: [...inbox, ...readStreams, ...kvWrite("cfg"), subjects.deadLetters(name), "$SRV.>", "svc.auth.>", ...publish] },
+    subscribe: { allow: [...inbox, ...discovery, ...subscribe] },
+  };
+}
+
+/** Source of the users block of the embedded server's configuration and of infra/nats. Tested against a real server. */
+export function natsPermissions(user: NatsUser): NatsPermissions {
+  switch (user) {
+    case "auth":
+      return service("auth", [subjects.allRegistry(), ...ensure("REGISTRY", "DLQ")], ["svc.auth.>"]);
+    case "ingest":
+      return service(
+        "ingest",
+        [subjects.allLanes("visits"), subjects.allLanes("consents"), "rpc.visits.>", ...ensure("VISITS_*", "CONSENTS")],
+        ["svc.ingest.>"],
+      );
+    case "scoring":
+      return service(
+        "scoring",
+        [
+          subjects.allLanes("signals"),
+          subjects.allLanes("erasures"),
+          "rpc.visits.>",
+          ...kvWrite("lease"),
+          ...ensure("SIGNALS", "ERASURES"),
+          "$JS.API.STREAM.PURGE.VISITS_*",
+        ],
+        ["svc.scoring.>", "rpc.visits.>"],
+      );
+    case "routing":
+      return service("routing", [...kvWrite("lease")], ["svc.routing.>"]);
+    case "intelligence":
+      return service("intelligence", [...kvWrite("lease")], ["svc.intelligence.>"]);
+    case "edge":
+      return service("edge", ["presence.*"], ["svc.edge.>", "presence.*"]);
+    case "admin":
+      return { publish: { allow: ["svc.>", "rpc.>", "$SRV.>", ...inbox, ...readStreams] }, subscribe: { allow: [">"] } };
+    case "tap":
+      return {
+        publish: {
+          allow: [
+            ...inbox,
+            "$SRV.>",
+            "$JS.API.INFO",
+            "$JS.API.STREAM.INFO.*",
+            "$JS.API.STREAM.NAMES",
+            "$JS.API.STREAM.LIST",
+            "$JS.API.CONSUMER.CREATE.>",
+            "$JS.API.CONSUMER.MSG.NEXT.>",
+            "$JS.API.CONSUMER.INFO.>",
+            "$JS.API.CONSUMER.DELETE.>",
+            "$JS.FC.>",
+          ],
+        },
+        subscribe: { allow: [...inbox, "$SRV.>", ">"], deny: ["svc.>", "rpc.>"] },
+      };
+  }
+}
