@@ -1,0 +1,103 @@
+/**
+ * HTTP listener of a process: mounts the routers of its services, passes upgrades by the route table, answers unknown paths as JSON.
+ * Express is set up without its body parsers: a route that reads a body bounds it itself. Tests: http-server.test.ts.
+ */
+import { createServer, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import { ERRORS, type ErrorCode, routeOf } from "@headwater/protocol";
+import express, { type NextFunction, type Request, type Response } from "express";
+import { errorBody, requestIdOf, sendError } from "./errors-http.ts";
+import type { Logger } from "./logger.ts";
+import type { HealthReport, Service } from "./service.ts";
+
+export interface HttpOptions {
+  services: readonly Service[];
+  host: string;
+  port: number;
+  log: Logger;
+  /** Answer of `GET /health`. */
+  health: () => HealthReport | Promise<HealthReport>;
+  tls?: { cert: string; key: string };
+}
+
+export interface HttpServer {
+  port: number;
+  url: string;
+  /** Stops accepting; `withinMs` later open requests are cut. */
+  close(withinMs: number): Promise<void>;
+}
+
+export async function listenHttp(options: HttpOptions): Promise<HttpServer> {
+  const app = express();
+  app.disable("x-powered-by");
+  app.disable("etag");
+  app.set("query parser", "simple");
+  app.set("case sensitive routing", true);
+  app.get("/health", async (_req, res) => {
+    const report = await options.health();
+    res.status(report.status === "down" ? 503 : 200).json(report);
+  });
+  for (const service of options.services) app.use(service.router);
+  app.use((req: Request, res: Response) => sendError(res, "not_found", { message: `No route for ${req.method} ${req.path}` }));
+  app.use((error: unknown, req: Request, res: Response, _next: NextFunction) => {
+    // Express hands over URIError for a broken percent escape in the path; anything else is ours.
+    if (error instanceof URIError || (error as { status?: unknown }).status === 400) return sendError(res, "invalid_request");
+    options.log.error({ err: error, method: req.method, path: req.path }, "http.unhandled");
+    return sendError(res, "internal");
+  });
+
+  const limits = {
+    headersTimeout: 5_000,
+    requestTimeout: 30_000,
+    connectionsCheckingInterval: 1_000,
+    keepAliveTimeout: 72_000,
+    maxHeaderSize: 16_384,
+  };
+  const server: Server = options.tls ? createTlsServer({ ...limits, ...options.tls }, app) : createServer(limits, app);
+  server.on("upgrade", (req, socket: Duplex, head: Buffer) => {
+    const path = (req.url ?? "/").split("?", 1)[0] ?? "/";
+    const owner = routeOf(path);
+    const service = owner && options.services.find((s) => s.name === owner.owner && s.upgrade);
+    if (owner?.kind === "websocket" && service?.upgrade) return service.upgrade(req, socket, head);
+    return rejectUpgrade(socket, "not_found", requestIdOf(req));
+  });
+  server.on("clientError", (_error, socket) => {
+    if (socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    else socket.destroy();
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(options.port, options.host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  // A TCP listener's address is an object; only pipes have a string.
+  const { port } = server.address() as AddressInfo;
+  const shownHost = options.host.includes(":") ? `[${options.host}]` : options.host === "0.0.0.0" ? "127.0.0.1" : options.host;
+  return {
+    port,
+    url: `${options.tls ? "https" : "http"}://${shownHost}:${port}`,
+    close: (withinMs) =>
+      new Promise((resolve) => {
+        const cut = setTimeout(() => server.closeAllConnections(), withinMs);
+        cut.unref();
+        server.close(() => {
+          clearTimeout(cut);
+          resolve();
+        });
+        server.closeIdleConnections();
+      }),
+  };
+}
+
+/** A plain HTTP answer on a socket that asked for an upgrade, then the socket is closed. */
+export function rejectUpgrade(socket: Duplex, code: ErrorCode, requestId: string): void {
+  const body = errorBody(code);
+  socket.on("error", () => socket.destroy());
+  socket.end(
+    `HTTP/1.1 ${ERRORS[code].status} Error\r\nContent-Type: application/json; charset=utf-8\r\nX-Request-Id: ${requestId}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
