@@ -1,0 +1,54 @@
+/** Public surface: connection, publishes, group commit, ordered readers, streams, requests, registry, leases, dead letters. */
+export {
+  type ConnectionEvent,
+  type Msg,
+  type Nats,
+  type NatsOptions,
+  NoResponders,
+  openNats,
+  RequestTimeout,
+  type Subscription,
+} from "./connection.ts";
+export { type DeadLetter, publishDeadLetter } from "./dead-letters.ts";
+export {
+  AppendError,
+  type AppendErrorCode,
+  createGroupCommit,
+  type GroupCommit,
+  type GroupCommitOptions,
+  type GroupCommitStats,
+} from "./group-commit.ts";
+export { randomId } from "./ids.ts";
+export { callLane, NOT_OWNER, notOwner, serveLaneRequests } from "./lane-requests.ts";
+export {
+  type BucketOptions,
+  LaneCountMismatch,
+  type LeaseBucket,
+  type LeaseChange,
+  openLeaseBucket,
+  readLaneCount,
+} from "./lease-bucket.ts";
+export {
+  createPublisher,
+  type PubAck,
+  PublishError,
+  type PublishErrorCode,
+  type Publisher,
+  type PublishOptions,
+} from "./publisher.ts";
+export { openReader, type Reader, type ReaderOptions, type ReadFrom, type ReadMessage } from "./reader.ts";
+export { createRegistryStore, openRegistry, type OpenRegistryOptions, type RegistryView } from "./registry-view.ts";
+export { RpcError, RpcUnavailable } from "./rpc-error.ts";
+export { callService, type RpcHandler, serveRequests, type ServeOptions } from "./service.ts";
+export {
+  bindStreams,
+  ensureStreams,
+  getMessage,
+  lastMessage,
+  purgeStream,
+  type StoredMessage,
+  StreamMismatch,
+  StreamMissing,
+  type StreamState,
+  streamState,
+} from "./streams.ts";
