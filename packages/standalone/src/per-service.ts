@@ -1,0 +1,140 @@
+/** One process per service (or several), restarted when they die, behind the front on the public port. */
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Child, freePort, startChild } from "@headwater/embedded";
+import { SERVICES, type ServiceName } from "@headwater/protocol";
+import { type Env, type HealthReport, type Logger, ResourceStack } from "@headwater/runtime";
+import type { loadSecrets } from "./data-dir.ts";
+import { type Backend, startFront } from "./front.ts";
+import type { Infrastructure } from "./infrastructure.ts";
+import type { Options } from "./options.ts";
+import { aggregateHealth, type RunningSystem } from "./system.ts";
+
+const projectRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
+
+interface Slot {
+  instance: string;
+  service: ServiceName;
+  port: number;
+  adminPort: number;
+  child: Child;
+}
+
+export async function startPerService(
+  options: Options,
+  env: Env,
+  infrastructure: Infrastructure,
+  secrets: ReturnType<typeof loadSecrets>,
+  log: Logger,
+): Promise<RunningSystem> {
+  const stack = new ResourceStack();
+  try {
+    const wanted = SERVICES.flatMap((service) =>
+      Array.from({ length: options.replicas[service] }, (_, n) => ({ service, instance: `${service}-${n}` })),
+    );
+    const outcomes = await Promise.allSettled(
+      wanted.map((slot) => startSlot(slot.service, slot.instance, env, infrastructure, secrets, log)),
+    );
+    const slots = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+    const order: ServiceName[] = ["auth", "intelligence", "routing", "scoring", "ingest", "edge"];
+    for (const service of order) {
+      const group = slots.filter((slot) => slot.service === service);
+      stack.defer(async () => void (await Promise.all(group.map((slot) => slot.child.stop()))));
+    }
+    const failure = outcomes.find((outcome) => outcome.status === "rejected");
+    if (failure) throw failure.reason;
+
+    const health = async () =>
+      aggregateHealth(Object.fromEntries(await Promise.all(slots.map(async (slot) => [slot.instance, await ask(slot)] as const))));
+    const backends = Object.fromEntries(
+      SERVICES.map((service) => [
+        service,
+        slots
+          .filter((slot) => slot.service === service)
+          .map((slot): Backend => ({ port: slot.port, alive: () => slot.child.state === "ready" })),
+      ]),
+    ) as Record<ServiceName, Backend[]>;
+    const front = await startFront({
+      host: options.host,
+      port: options.port,
+      backends,
+      health,
+      ...(options.tls ? { tls: { cert: readFileSync(options.tls.certFile, "utf8"), key: readFileSync(options.tls.keyFile, "utf8") } } : {}),
+    });
+    let closing: Promise<void> | undefined;
+    return {
+      url: front.url,
+      port: front.port,
+      adminPorts: Object.fromEntries(slots.map((slot) => [slot.instance, slot.adminPort])),
+      health,
+      stop: () =>
+        (closing ??= (async () => {
+          const listener = front.close();
+          await stack.close();
+          await listener;
+        })()),
+    };
+  } catch (error) {
+    await stack.close();
+    throw error;
+  }
+}
+
+async function startSlot(
+  service: ServiceName,
+  instance: string,
+  env: Env,
+  infrastructure: Infrastructure,
+  secrets: ReturnType<typeof loadSecrets>,
+  log: Logger,
+): Promise<Slot> {
+  const [port, adminPort] = [await freePort(), await freePort()];
+  const user = infrastructure.natsUsers?.[service];
+  const child = await startChild({
+    name: instance,
+    command: process.execPath,
+    args: [...process.execArgv, path.join(projectRoot, "services", service, "src/main.ts")],
+    cwd: projectRoot,
+    ipc: true,
+    env: {
+      ...env,
+      LOG_LEVEL: env["LOG_LEVEL"] || "warn",
+      NATS_URL: infrastructure.natsUrl,
+      ...(user ? { NATS_USER: user.user, NATS_PASSWORD: user.password } : {}),
+      DATABASE_URL: infrastructure.databaseUrl,
+      HEADWATER_INSTANCE: instance,
+      HEADWATER_PROFILE: "laptop",
+      // The front is the only client of these listeners and the first hop of every request.
+      TRUSTED_PROXIES: [env["TRUSTED_PROXIES"], "127.0.0.1/32"].filter(Boolean).join(","),
+      HTTP_HOST: "127.0.0.1",
+      HTTP_PORT: String(port),
+      ADMIN_HOST: "127.0.0.1",
+      ADMIN_PORT: String(adminPort),
+      KEY_PEPPER: secrets.keyPepper,
+      CURSOR_KEY: secrets.cursorKey,
+      PRIVACY_KEY: secrets.privacyKey,
+      HEADWATER_ADMIN_TOKEN: secrets.adminToken,
+    },
+    readyWithinMs: 60_000,
+    stopSignal: "SIGTERM",
+    stopWithinMs: 15_000,
+    onPid: (pid) => infrastructure.pids.set(instance, pid),
+    onLine: (line) => void (line === "" || process.stderr.write(`${line}\n`)),
+    onExit: (info) => log.warn({ instance, ...info }, "service.exited"),
+    restartDelayMs: (attempt) => Math.min(100 * 2 ** (attempt - 1), 5_000),
+  });
+  return { instance, service, port, adminPort, child };
+}
+
+async function ask(slot: Slot): Promise<HealthReport> {
+  try {
+    const answer = await fetch(`http://127.0.0.1:${slot.adminPort}/health/ready`, { signal: AbortSignal.timeout(1_000) });
+    // Our own admin listener: an array with one report per service of the process.
+    const [report] = (await answer.json()) as HealthReport[];
+    if (report) return { status: report.status, checks: report.checks };
+    return { status: "down", checks: { process: { ok: false, detail: "no report" } } };
+  } catch {
+    return { status: "down", checks: { process: { ok: false, detail: slot.child.state } } };
+  }
+}
