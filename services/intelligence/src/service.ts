@@ -1,0 +1,63 @@
+/**
+ * Composition root of intelligence.
+ * Consumes: REGISTRY (tenants and their plans). Produces: nothing yet.
+ * Stores: nothing. Owns: LLM providers, manual and automatic analysis, text appraisal, budgets.
+ * Must never: score, deliver to sockets, or publish a subject another service owns.
+ */
+import { bindStreams, openNats, openRegistry, serveRequests } from "@headwater/messaging";
+import { combineHealth, type Deps, ResourceStack, type Service } from "@headwater/runtime";
+import { Router } from "express";
+import { Gauge, Registry } from "prom-client";
+import type { IntelligenceConfig } from "./config.ts";
+
+export async function startIntelligence(config: IntelligenceConfig, deps: Deps): Promise<Service> {
+  const stack = new ResourceStack();
+  try {
+    const nats = await openNats({
+      url: deps.natsUrl,
+      ...(deps.natsUser === "" ? {} : { user: deps.natsUser, password: deps.natsPassword }),
+      name: deps.instanceId,
+      log: deps.log,
+      connectWithinMs: config.natsConnectTimeoutMs,
+    });
+    stack.defer(() => nats.drain());
+    await bindStreams(nats, ["REGISTRY"], { withinMs: config.natsConnectTimeoutMs });
+    const registry = await openRegistry(nats, { aggregates: ["tenant"], log: deps.log });
+    stack.defer(() => registry.stop());
+
+    const metrics = new Registry();
+    metrics.setDefaultLabels({ service: "intelligence" });
+    new Gauge({
+      name: "headwater_registry_position",
+      help: "REGISTRY sequence this instance has read",
+      registers: [metrics],
+      collect() {
+        this.set(registry.position());
+      },
+    });
+    const status = (): Record<string, unknown> => ({ lanes: [], registry: registry.position() });
+    const micro = serveRequests(nats, {
+      name: "intelligence",
+      version: "0.1.0",
+      description: "LLM providers, manual and automatic analysis, text appraisal, budgets",
+      instanceId: deps.instanceId,
+      metadata: { pid: String(process.pid) },
+      statsData: status,
+      endpoints: {},
+      log: deps.log,
+    });
+    stack.defer(() => micro.stop());
+    return {
+      name: "intelligence",
+      router: Router(),
+      health: () => combineHealth({ nats: nats.connected() ? { ok: true } : { ok: false, detail: "disconnected" } }),
+      metrics,
+      status,
+      settled: async (options) => registry.waitFor(registry.position(), options?.withinMs),
+      stop: () => stack.close(),
+    };
+  } catch (error) {
+    await stack.close();
+    throw error;
+  }
+}

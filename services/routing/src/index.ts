@@ -1,0 +1,3 @@
+/** Public surface of the routing service. */
+export { type RoutingConfig, parseRoutingConfig } from "./config.ts";
+export { startRouting } from "./service.ts";
