@@ -1,0 +1,6 @@
+/** Real dependencies for tests and small helpers. Never imported by product code. */
+export { collectingLogger, quietLogger } from "./quiet-logger.ts";
+export { startNats, type TestNats } from "./start-nats.ts";
+export { createDatabase, startPostgres, type TestPostgres } from "./start-postgres.ts";
+export { makeTempDir } from "./temp-dir.ts";
+export { until } from "./until.ts";

@@ -1,0 +1,47 @@
+/**
+ * A real nats-server for tests: JetStream, fsync before every acknowledgement, free port, temporary store.
+ * Can be killed and paused by its own pid; a killed one comes back by itself on the same port and store.
+ */
+import { freePort, type NatsUserConfig, resolveNatsServer, startNatsServer } from "@headwater/embedded";
+import { makeTempDir } from "./temp-dir.ts";
+
+export interface TestNats {
+  url: string;
+  monitorUrl: string;
+  pid(): number;
+  /** SIGKILL. The supervisor restarts it; connections see a disconnect and a reconnect. */
+  kill(): void;
+  /** SIGSTOP: connections stay open and silent. */
+  pause(): void;
+  resume(): void;
+  stop(): Promise<void>;
+}
+
+export async function startNats(options: { users?: NatsUserConfig[]; maxFileBytes?: number } = {}): Promise<TestNats> {
+  const { bin } = await resolveNatsServer(process.env, () => undefined);
+  const temp = makeTempDir("headwater-nats");
+  const server = await startNatsServer({
+    bin,
+    dir: temp.dir,
+    port: await freePort(),
+    monitorPort: await freePort(),
+    maxFileBytes: options.maxFileBytes ?? 16 * 1024 ** 3,
+    users: options.users ?? [],
+  });
+  const pid = (): number => {
+    if (server.pid === undefined) throw new Error("nats-server is not running");
+    return server.pid;
+  };
+  return {
+    url: server.url,
+    monitorUrl: server.monitorUrl,
+    pid,
+    kill: () => void process.kill(pid(), "SIGKILL"),
+    pause: () => void process.kill(pid(), "SIGSTOP"),
+    resume: () => void process.kill(pid(), "SIGCONT"),
+    async stop() {
+      await server.stop();
+      temp.remove();
+    },
+  };
+}

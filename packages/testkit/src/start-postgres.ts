@@ -1,0 +1,56 @@
+/** A real PostgreSQL for tests (no fsync), and one empty database per test file. */
+import path from "node:path";
+import { freePort, startPostgres as startServer } from "@headwater/embedded";
+import pg from "pg";
+import { makeTempDir } from "./temp-dir.ts";
+
+export interface TestPostgres {
+  url: string;
+  pid(): number;
+  /** SIGKILL of the postmaster; it is restarted on the same port and data. */
+  kill(): void;
+  stop(): Promise<void>;
+}
+
+export async function startPostgres(): Promise<TestPostgres> {
+  const temp = makeTempDir("headwater-pg");
+  const server = await startServer({
+    env: process.env,
+    dataDir: path.join(temp.dir, "data"),
+    port: await freePort(),
+    password: "headwater-test",
+    durable: false,
+  });
+  const pid = (): number => {
+    if (server.pid === undefined) throw new Error("postgres is not running");
+    return server.pid;
+  };
+  return {
+    url: server.url,
+    pid,
+    kill: () => void process.kill(pid(), "SIGKILL"),
+    async stop() {
+      await server.stop();
+      temp.remove();
+    },
+  };
+}
+
+/** Makes an empty database on the server of `adminUrl`. */
+export async function createDatabase(adminUrl: string, name: string): Promise<{ url: string; drop(): Promise<void> }> {
+  if (!/^[a-z][a-z0-9_]{0,50}$/.test(name)) throw new RangeError(`not a database name: ${name}`);
+  const unique = `${name}_${process.pid}_${Math.random().toString(36).slice(2, 8)}`;
+  const run = async (sql: string): Promise<void> => {
+    const client = new pg.Client({ connectionString: adminUrl });
+    await client.connect();
+    try {
+      await client.query(sql);
+    } finally {
+      await client.end();
+    }
+  };
+  await run(`CREATE DATABASE ${unique}`);
+  const url = new URL(adminUrl);
+  url.pathname = `/${unique}`;
+  return { url: url.toString(), drop: () => run(`DROP DATABASE IF EXISTS ${unique} WITH (FORCE)`) };
+}
