@@ -94,13 +94,15 @@ export interface StreamState {
   firstTimeMs: number;
   maxBytes: number;
   maxAgeMs: number;
+  /** When the stream was made, as the server says it: a lost and recreated stream has another one. */
+  created: string;
 }
 
 /** @throws StreamMissing */
 export async function streamState(nats: Nats, stream: string): Promise<StreamState> {
   const jsm = await manager(nats);
   try {
-    const { state, config } = await jsm.streams.info(stream);
+    const { state, config, created } = await jsm.streams.info(stream);
     return {
       firstSeq: state.first_seq,
       lastSeq: state.last_seq,
@@ -109,6 +111,7 @@ export async function streamState(nats: Nats, stream: string): Promise<StreamSta
       firstTimeMs: state.messages > 0 ? Date.parse(state.first_ts) : 0,
       maxBytes: config.max_bytes,
       maxAgeMs: config.max_age / 1e6,
+      created,
     };
   } catch (error) {
     throw isCode(error, STREAM_NOT_FOUND) ? new StreamMissing(`stream ${stream} does not exist`, { cause: error }) : error;
