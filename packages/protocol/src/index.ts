@@ -1,4 +1,5 @@
 /** Public surface of the contract package: subjects, streams, frames, schemas, scopes, plans, routes, errors. */
+export * from "./collector.ts";
 export * from "./credentials.ts";
 export * from "./errors.ts";
 export * from "./frame.ts";
@@ -6,14 +7,18 @@ export * from "./hosts.ts";
 export * from "./keys.ts";
 export * from "./labeled-event.ts";
 export * from "./lane.ts";
+export * from "./origin-rule.ts";
 export * from "./plans.ts";
 export * from "./privacy.ts";
 export * from "./registry.ts";
 export * from "./routes.ts";
 export * from "./rpc.ts";
 export * from "./scopes.ts";
+export * from "./score-signals.ts";
 export * from "./services.ts";
+export * from "./site-scoring-settings.ts";
 export * from "./site-settings.ts";
 export * from "./streams.ts";
 export * from "./subjects.ts";
 export * from "./visit-event.ts";
+export * from "./visitor-context.ts";
