@@ -1,0 +1,3 @@
+/** Public surface of the scoring service. */
+export { parseScoringConfig, type ScoringConfig } from "./config.ts";
+export { startScoring } from "./service.ts";
