@@ -1,11 +1,9 @@
 /** Settings of a site: what its tenant may configure about collection, privacy, scoring and the feed. All optional, defaults are the documented ones. */
 import { z } from "zod";
+import { SiteScoringSettings } from "./site-scoring-settings.ts";
 
 export const PRIVACY_PRESETS = ["standard", "gdpr_strict", "ccpa", "hipaa", "cpra"] as const;
 export type PrivacyPreset = (typeof PRIVACY_PRESETS)[number];
-
-/** Overrides of the scoring model for one site; see docs/scoring.md. */
-export const SiteScoringSettings = z.object({}).strict();
 
 export const SiteSettings = z
   .object({
