@@ -47,7 +47,7 @@ export const EVENT_ERROR_CODES = [
 export type EventErrorCode = (typeof EVENT_ERROR_CODES)[number];
 
 /** Reasons an event is dropped without being an error (`dropReasons`). */
-export const DROP_REASONS = ["opted_out", "privacy_signal", "no_consent"] as const;
+export const DROP_REASONS = ["opted_out", "privacy_signal", "no_consent", "excluded_path"] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
 /** Close codes of the Signals Feed. */
