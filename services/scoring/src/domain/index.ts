@@ -5,5 +5,6 @@ export { SCORING_VERSION } from "./config.ts";
 export { visitorContext } from "./context.ts";
 export type { ParsedAgent } from "./device.ts";
 export { type FoldResult, foldVisit, type Labeled } from "./fold.ts";
+export { neutralContext } from "./neutral-context.ts";
 export { compileSiteScoring, type SiteScoring } from "./site-scoring.ts";
 export { newVisitorState, type VisitorState } from "./visitor-state.ts";
