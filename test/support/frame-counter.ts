@@ -1,22 +1,22 @@
 /**
- * Counts WebSocket messages in a byte stream without touching their payloads: no allocation per frame, so that one process can be the
+ * Counts the large WebSocket messages in a byte stream without touching their payloads: no allocation per frame, so that one process can be the
  * sink of a thousand sockets. Pure.
  */
 export interface FrameCounter {
   feed(chunk: Uint8Array): void;
-  /** Text and binary messages seen so far. */
-  count(): number;
+  /** Text and binary messages of 126 bytes and more seen so far: events and `hello`, but not heartbeats. */
+  large(): number;
 }
 
 export function createFrameCounter(): FrameCounter {
-  let count = 0;
+  let large = 0;
   /** Payload bytes of the current frame still to come. */
   let skip = 0;
   /** Header bytes of a frame that started in an earlier chunk. */
   const header = new Uint8Array(10);
   let have = 0;
   return {
-    count: () => count,
+    large: () => large,
     feed(chunk) {
       let at = 0;
       const length = chunk.length;
@@ -32,13 +32,12 @@ export function createFrameCounter(): FrameCounter {
           const second = chunk[at + 1] ?? 0;
           if (second < 126) {
             skip = second;
-            if (isMessage(chunk[at] ?? 0)) count++;
             at += 2;
             continue;
           }
           if (second === 126) {
             skip = ((chunk[at + 2] ?? 0) << 8) | (chunk[at + 3] ?? 0);
-            if (isMessage(chunk[at] ?? 0)) count++;
+            if (isMessage(chunk[at] ?? 0)) large++;
             at += 4;
             continue;
           }
@@ -54,7 +53,7 @@ export function createFrameCounter(): FrameCounter {
             : size === 4
               ? ((header[2] ?? 0) << 8) | (header[3] ?? 0)
               : Number(new DataView(header.buffer).getBigUint64(2));
-        if (isMessage(header[0] ?? 0)) count++;
+        if (size > 2 && isMessage(header[0] ?? 0)) large++;
         have = 0;
       }
     },

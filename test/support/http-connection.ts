@@ -81,7 +81,7 @@ export class HttpConnection {
   }
 
   #onData(chunk: Buffer): void {
-    this.#text += chunk.latin1Slice();
+    this.#text += chunk.toString("latin1");
     const end = this.#text.indexOf("\r\n\r\n");
     if (end === -1) return;
     const head = this.#text.slice(0, end);

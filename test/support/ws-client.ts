@@ -12,6 +12,8 @@ export interface WsHandlers {
   onOpen?: () => void;
   /** One text or binary message; the buffer is only valid during the call. */
   onMessage?: (payload: Buffer) => void;
+  /** Gets every byte after the handshake instead of `onMessage`; then nobody answers a close or ping frame. */
+  onBytes?: (chunk: Buffer) => void;
   /** Called once, after a close frame or when the socket ended. Code 1006 = no close frame. */
   onClose: (code: number, reason: string) => void;
 }
@@ -47,14 +49,16 @@ export function connectWs(
     socket.destroy();
     if (!refused) on.onClose(code, reason);
   };
-  const frames = frameReader({
-    onMessage: (payload) => on.onMessage?.(payload),
-    onPing: (payload) => socket.write(maskedFrame(0x8a, payload)),
-    onClose: (code, reason) => {
-      socket.write(maskedFrame(0x88, Buffer.alloc(0)));
-      end(code, reason);
-    },
-  });
+  const frames =
+    on.onBytes ??
+    frameReader({
+      onMessage: (payload) => on.onMessage?.(payload),
+      onPing: (payload) => socket.write(maskedFrame(0x8a, payload)),
+      onClose: (code, reason) => {
+        socket.write(maskedFrame(0x88, Buffer.alloc(0)));
+        end(code, reason);
+      },
+    });
   socket.on("data", (chunk: Buffer) => {
     if (open) return frames(chunk);
     rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);

@@ -1,0 +1,9 @@
+/** What every scenario of a bench run is given. */
+export interface BenchContext {
+  env: NodeJS.ProcessEnv;
+  /** Measured seconds of one run. */
+  seconds: number;
+  /** Interleaved product/baseline pairs. */
+  pairs: number;
+  log: (line: string) => void;
+}
