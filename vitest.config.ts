@@ -1,0 +1,69 @@
+/**
+ * Test projects by what they need (docs/testing.md): `unit` nothing, `integration` NATS and PostgreSQL, `e2e` and `fault` the whole system,
+ * `model` reference models. Two cores are the reference machine, so at most two files run at once and the system tests one by one.
+ */
+import { defineConfig } from "vitest/config";
+
+const globalSetup = ["packages/testkit/src/global-setup.ts"];
+
+export default defineConfig({
+  test: {
+    reporters: ["default"],
+    maxWorkers: 2,
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["packages/*/src/**/*.test.ts", "services/*/src/**/*.test.ts", "infra/**/*.test.ts", "test/**/*.unit.test.ts"],
+          exclude: ["**/*.int.test.ts", "**/node_modules/**"],
+          // Pure modules share nothing, so files need no process of their own.
+          isolate: false,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: "integration",
+          include: ["packages/*/src/**/*.int.test.ts", "services/*/src/**/*.int.test.ts"],
+          exclude: ["**/node_modules/**"],
+          globalSetup,
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          name: "model",
+          include: ["test/model/**/*.test.ts"],
+          globalSetup,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        test: {
+          name: "fault",
+          include: ["test/fault/**/*.test.ts"],
+          exclude: ["test/fault/**/*.unit.test.ts"],
+          testTimeout: 600_000,
+          hookTimeout: 180_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 4 },
+        },
+      },
+    ],
+  },
+});
