@@ -1,0 +1,129 @@
+import { createHash } from "node:crypto";
+import type { RegistryAggregate, RegistryRecord, VerifyAnswer } from "@headwater/protocol";
+import { PLAN_LIMITS } from "@headwater/protocol";
+import { createLogger } from "@headwater/runtime";
+import { describe, expect, it } from "vitest";
+import { createCredentialClient } from "./credential-client.ts";
+
+const good: VerifyAnswer = {
+  ok: true,
+  credential: {
+    keyId: "key_1", keyType: "server", tenantId: "ten_1", tenantSlug: "acme", plan: "scale", limits: PLAN_LIMITS.scale,
+    scopes: ["signals:read"], domains: [], sites: [], expiresAt: "2030-01-01T00:00:00.000Z", reg: 1,
+  },
+}; // biome-ignore format: one literal
+
+function world() {
+  let now = Date.parse("2026-01-01T00:00:00Z");
+  let monotonic = 0;
+  const listeners = new Set<(record: RegistryRecord, seq: number) => void>();
+  const records = new Map<string, RegistryRecord>();
+  const asked: string[] = [];
+  let answer: () => Promise<VerifyAnswer> = async () => good;
+  const client = createCredentialClient(
+    undefined,
+    {
+      get: (aggregate, id) => records.get(`${aggregate}.${id}`),
+      onChange: (listener) => {
+        listeners.add(listener);
+        return () => listeners.delete(listener);
+      },
+    },
+    {
+      clock: { now: () => now, monotonicMs: () => monotonic },
+      log: createLogger({ service: "test", level: "silent" }),
+      maxEntries: 2,
+      ask: (digest) => {
+        asked.push(digest);
+        return answer();
+      },
+    },
+  );
+  return {
+    client,
+    asked,
+    advance: (ms: number) => {
+      now += ms;
+      monotonic += ms;
+    },
+    answers: (next: () => Promise<VerifyAnswer>) => {
+      answer = next;
+    },
+    publish: (aggregate: RegistryAggregate, id: string, data: unknown) => {
+      const record: RegistryRecord = { v: 1, type: "x.changed", aggregate, id, at: "", data };
+      records.set(`${aggregate}.${id}`, record);
+      for (const listener of listeners) listener(record, 1);
+    },
+  };
+}
+const down = () => Promise.reject(new Error("auth is away"));
+
+describe("what it asks", () => {
+  it("sends the digest, never the key, and asks once for many", async () => {
+    const w = world();
+    await Promise.all([w.client.verify("cs_live_x"), w.client.verify("cs_live_x")]);
+    await w.client.verify("cs_live_x");
+    expect(w.asked).toEqual([createHash("sha256").update("cs_live_x").digest("hex")]);
+  });
+  it("asks nobody about a missing or an absurd key", async () => {
+    const w = world();
+    expect(await w.client.verify(undefined)).toEqual({ ok: false, code: "missing" });
+    expect(await w.client.verify("x".repeat(257))).toEqual({ ok: false, code: "invalid" });
+    expect(w.asked).toEqual([]);
+  });
+  it("asks again after 30 s, and after 1 s about a bad key", async () => {
+    const w = world();
+    await w.client.verify("a");
+    w.advance(30_001);
+    await w.client.verify("a");
+    expect(w.asked.length).toBe(2);
+    w.answers(async () => ({ ok: false, code: "invalid" }));
+    await w.client.verify("b");
+    await w.client.verify("b");
+    w.advance(1_001);
+    await w.client.verify("b");
+    expect(w.asked.length).toBe(4);
+  });
+});
+
+describe("revocation and outage", () => {
+  it.each([
+    ["its key", "key", "key_1"],
+    ["its tenant", "tenant", "ten_1"],
+  ] as const)("asks at once when the registry tells of %s", async (_name, aggregate, id) => {
+    const w = world();
+    await w.client.verify("a");
+    w.publish(aggregate, id, { revokedAt: null });
+    w.answers(async () => ({ ok: false, code: "invalid" }));
+    expect(await w.client.verify("a")).toEqual({ ok: false, code: "invalid" });
+  });
+  it("keeps a known key working while auth is away, an unknown one is unavailable", async () => {
+    const w = world();
+    await w.client.verify("a");
+    w.advance(600_000);
+    w.answers(down);
+    expect(await w.client.verify("a")).toEqual(good);
+    expect(await w.client.verify("b")).toEqual({ ok: false, code: "unavailable" });
+  });
+  it("does not keep a revoked key working while auth is away", async () => {
+    const w = world();
+    await w.client.verify("a");
+    w.answers(down);
+    w.publish("key", "key_1", { revokedAt: "2026-01-01T00:00:01Z" });
+    expect(await w.client.verify("a")).toEqual({ ok: false, code: "unavailable" });
+  });
+  it("notices expiry by the clock, without asking", async () => {
+    const w = world();
+    await w.client.verify("a");
+    w.answers(down);
+    w.advance(Date.parse("2030-01-01T00:00:00Z"));
+    expect(await w.client.verify("a")).toEqual({ ok: false, code: "expired" });
+  });
+});
+
+it("forgets the oldest beyond its bound", async () => {
+  const w = world();
+  for (const key of ["a", "b", "c"]) await w.client.verify(key);
+  await w.client.verify("a");
+  expect(w.asked.length).toBe(4);
+});

@@ -1,0 +1,139 @@
+/**
+ * Who is behind an API key, for every service that is asked something with one. Asks `svc.auth.verify` with the key's digest (the key
+ * itself never travels), remembers a good answer for up to 30 s, drops it when the registry says that key or tenant changed, and keeps
+ * using it while auth is away, except for what was revoked meanwhile. Tests: credential-client.test.ts, credential-client.int.test.ts.
+ */
+import { createHash } from "node:crypto";
+import { Credential, type RegistryRecord, VerifyAnswer } from "@headwater/protocol";
+import type { Clock, Logger } from "@headwater/runtime";
+import type { Nats } from "./connection.ts";
+import type { RegistryView } from "./registry-view.ts";
+import { callService } from "./service.ts";
+
+export type Verification =
+  | { ok: true; credential: Credential }
+  | { ok: false; code: "missing" | "invalid" | "expired" }
+  /** Nobody can tell now: neither auth nor the cache knows the key. */
+  | { ok: false; code: "unavailable" };
+
+export interface CredentialClient {
+  verify(key: string | undefined): Promise<Verification>;
+  stop(): void;
+}
+
+export interface CredentialClientOptions {
+  clock: Clock;
+  log: Logger;
+  /** Age up to which a good answer is used without asking again, ms. Default 30,000. */
+  cacheMs?: number;
+  /** Age up to which a bad answer is used, ms. Default 1,000. */
+  negativeCacheMs?: number;
+  maxEntries?: number;
+  timeoutMs?: number;
+  /** Replaces the question over NATS in unit tests. */
+  ask?: (digest: string) => Promise<VerifyAnswer>;
+}
+
+interface Entry {
+  answer: VerifyAnswer;
+  /** Monotonic ms of the answer. */
+  at: number;
+  /** The registry said this key or tenant changed: ask before the next use. */
+  isStale: boolean;
+}
+
+/** Every well-formed key is shorter; anything longer is not worth hashing. */
+const MAX_KEY_LENGTH = 256;
+
+export function createCredentialClient(
+  nats: Nats | undefined,
+  registry: Pick<RegistryView, "get" | "onChange">,
+  options: CredentialClientOptions,
+): CredentialClient {
+  const cacheMs = options.cacheMs ?? 30_000;
+  const negativeCacheMs = options.negativeCacheMs ?? 1_000;
+  const maxEntries = options.maxEntries ?? 20_000;
+  const entries = new Map<string, Entry>();
+  const asking = new Map<string, Promise<VerifyAnswer>>();
+  const ask = options.ask ?? ((digest: string) => askAuth(nats, digest, options.timeoutMs ?? 2_000));
+
+  const stopListening = registry.onChange((record) => markStale(entries, record));
+
+  const lookUp = (digest: string): Promise<VerifyAnswer> => {
+    const known = asking.get(digest);
+    if (known) return known;
+    const question = ask(digest)
+      .then((answer) => {
+        entries.delete(digest);
+        entries.set(digest, { answer, at: options.clock.monotonicMs(), isStale: false });
+        evictOldest(entries, maxEntries);
+        return answer;
+      })
+      .finally(() => asking.delete(digest));
+    asking.set(digest, question);
+    return question;
+  };
+
+  return {
+    async verify(key) {
+      if (key === undefined || key === "") return { ok: false, code: "missing" };
+      if (key.length > MAX_KEY_LENGTH) return { ok: false, code: "invalid" };
+      const digest = createHash("sha256").update(key).digest("hex");
+      const entry = entries.get(digest);
+      if (entry && !entry.isStale) {
+        const age = options.clock.monotonicMs() - entry.at;
+        if (age <= (entry.answer.ok ? cacheMs : negativeCacheMs)) return judge(entry.answer, options.clock.now());
+      }
+      try {
+        return judge(await lookUp(digest), options.clock.now());
+      } catch (error) {
+        options.log.debug({ err: error }, "credential.auth_away");
+        if (entry?.answer.ok && !isRevoked(registry, entry.answer.credential)) return judge(entry.answer, options.clock.now());
+        return { ok: false, code: "unavailable" };
+      }
+    },
+    stop: stopListening,
+  };
+}
+
+async function askAuth(nats: Nats | undefined, digest: string, timeoutMs: number): Promise<VerifyAnswer> {
+  if (!nats) throw new TypeError("a credential client needs a connection");
+  return VerifyAnswer.parse(await callService(nats, "auth", "verify", { digest }, { timeoutMs }));
+}
+
+function judge(answer: VerifyAnswer, nowMs: number): Verification {
+  if (!answer.ok) return answer;
+  const { expiresAt } = answer.credential;
+  return expiresAt !== null && Date.parse(expiresAt) <= nowMs ? { ok: false, code: "expired" } : answer;
+}
+
+function markStale(entries: Map<string, Entry>, record: RegistryRecord): void {
+  for (const entry of entries.values()) {
+    if (!entry.answer.ok) continue;
+    const { keyId, tenantId, sites } = entry.answer.credential;
+    const concerns =
+      (record.aggregate === "key" && record.id === keyId) ||
+      (record.aggregate === "tenant" && record.id === tenantId) ||
+      (record.aggregate === "site" && (sites.some((site) => site.id === record.id) || siteTenant(record) === tenantId));
+    if (concerns) entry.isStale = true;
+  }
+}
+
+function siteTenant(record: RegistryRecord): unknown {
+  return typeof record.data === "object" && record.data !== null && "tenantId" in record.data ? record.data.tenantId : undefined;
+}
+
+/** What the registry itself says is enough to refuse, even while auth is away. */
+function isRevoked(registry: Pick<RegistryView, "get">, credential: Credential): boolean {
+  const key = registry.get("key", credential.keyId);
+  if (key?.data === null) return true;
+  if (typeof key?.data === "object" && key.data !== null && "revokedAt" in key.data && key.data.revokedAt !== null) return true;
+  return registry.get("tenant", credential.tenantId)?.data === null;
+}
+
+function evictOldest(entries: Map<string, Entry>, limit: number): void {
+  for (const digest of entries.keys()) {
+    if (entries.size <= limit) return;
+    entries.delete(digest);
+  }
+}
