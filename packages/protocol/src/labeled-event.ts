@@ -5,6 +5,9 @@
 import { z } from "zod";
 import { VISIT_TYPES, type VisitType } from "./visit-event.ts";
 
+/** Version of the scoring model whose labels are on the feed; `hello` names it, and scoring's configuration carries the same one. */
+export const SCORING_MODEL_VERSION = "2026-1";
+
 export const BEHAVIORAL_CLASSES = ["human", "suspicious", "likely_bot", "bot"] as const;
 export type BehavioralClass = (typeof BEHAVIORAL_CLASSES)[number];
 

@@ -1,0 +1,281 @@
+/**
+ * The HTTP side of every surface: plain requests and upgrades get the same decision, made before the 101; then one WsConnection and one
+ * session per socket, swept by the shared wheel. Owns drain. Tests: service.int.test.ts, protocol-fuzz.int.test.ts.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { ERRORS } from "@headwater/protocol";
+import type { Clock, Logger } from "@headwater/runtime";
+import { Router } from "express";
+import { WebSocket, WebSocketServer } from "ws";
+import type { Refusal } from "../domain/handshake.ts";
+import { TokenBucket } from "../domain/token-bucket.ts";
+import type { Admission, HandshakeRequest, Session, Surface } from "../surface.ts";
+import type { Telemetry } from "../telemetry.ts";
+import { HandshakeThrottle } from "./handshake-throttle.ts";
+import { answerRefusal, refuseUpgrade } from "./http-refusal.ts";
+import type { QueueBudget } from "./queue-budget.ts";
+import { encodeFrame, OP_PONG } from "./rfc6455.ts";
+import type { Swept, SweepWheel } from "./sweep-wheel.ts";
+import { type ConnectionTotals, WsConnection } from "./ws-connection.ts";
+
+export interface EdgeServerOptions {
+  surfaces: readonly Surface[];
+  budget: QueueBudget;
+  wheel: SweepWheel;
+  clock: Clock;
+  log: Logger;
+  telemetry: Telemetry;
+  totals: ConnectionTotals;
+  clientAddress: (req: IncomingMessage) => string;
+  maxFailedHandshakesPerMinute: number;
+  /** A socket was opened or closed. */
+  onChange: () => void;
+}
+
+/** Reasons for the closes `ws` does by itself. */
+const PROTOCOL_REASONS: Readonly<Record<number, string>> = {
+  1002: "protocol_error",
+  1003: "unsupported_data",
+  1007: "invalid_utf8",
+  1008: "policy_violation",
+  1009: "message_too_big",
+};
+
+class ReasonedSocket extends WebSocket {
+  override close(code?: number, reason?: string | Buffer): void {
+    super.close(code, reason ?? (code === undefined ? undefined : PROTOCOL_REASONS[code]));
+  }
+}
+
+/** A socket per so many ms while draining: few sockets are gone at once, many are spread over the whole time. */
+const DRAIN_PACE_MS = 50;
+const DRAIN_GRACE_MS = 2_000;
+
+interface OpenSocket extends Swept {
+  connection: WsConnection;
+  session: Session;
+  socket: WebSocket;
+}
+
+export class EdgeServer {
+  readonly router = Router();
+  readonly #o: EdgeServerOptions;
+  readonly #throttle: HandshakeThrottle;
+  readonly #servers = new Map<Surface, WebSocketServer>();
+  readonly #open = new Map<Surface, Set<OpenSocket>>();
+  #isDraining = false;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: EdgeServerOptions) {
+    this.#o = options;
+    this.#throttle = new HandshakeThrottle(options.maxFailedHandshakesPerMinute, () => options.clock.monotonicMs());
+    for (const surface of options.surfaces) {
+      this.#open.set(surface, new Set());
+      this.#servers.set(surface, this.#createServer(surface));
+      this.router.all([...surface.paths], (req, res) => {
+        void this.#decide(surface, req, false).then((admission) => {
+          if (admission.ok) admission.abandon();
+          answerRefusal(req, res, admission.ok ? { code: "upgrade_required" } : admission.refusal);
+        });
+      });
+    }
+  }
+
+  get socketCount(): number {
+    let count = 0;
+    for (const sockets of this.#open.values()) count += sockets.size;
+    return count;
+  }
+
+  socketsBySurface(): Record<string, number> {
+    return Object.fromEntries([...this.#open].map(([surface, sockets]) => [surface.name, sockets.size]));
+  }
+
+  readonly upgrade = (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    socket.on("error", () => socket.destroy());
+    const path = pathOf(req);
+    const surface = this.#o.surfaces.find((candidate) => candidate.paths.includes(path));
+    if (!surface) return refuseUpgrade(req, socket, { code: "not_found" });
+    void this.#decide(surface, req, true).then((admission) => {
+      if (admission.ok) this.#accept(surface, admission, req, socket, head);
+      else refuseUpgrade(req, socket, admission.refusal);
+    });
+  };
+
+  /** Tells every socket, closes them spread over `spreadMs`, resolves when all are gone. New ones are refused from now on. */
+  async drain(spreadMs: number): Promise<void> {
+    this.#isDraining = true;
+    const sockets = [...this.#open].flatMap(([surface, open]) => [...open].map((socket) => ({ surface, ...pick(socket) })));
+    const spread = Math.min(spreadMs, sockets.length * DRAIN_PACE_MS);
+    const empty = this.socketCount === 0 ? Promise.resolve() : new Promise<void>((resolve) => (this.#onEmpty = resolve));
+    sockets.forEach(({ surface, session, connection }, index) => {
+      const closesInMs = Math.round((spread * index) / sockets.length);
+      session.onDrain(closesInMs);
+      setTimeout(() => connection.close(surface.closes.draining), closesInMs);
+    });
+    const overdue = setTimeout(() => {
+      for (const { socket } of sockets) socket.terminate();
+    }, spread + DRAIN_GRACE_MS);
+    await empty;
+    clearTimeout(overdue);
+  }
+
+  /** Rows of the handshake table that are the same for every surface, around the surface's own. Never rejects. */
+  async #decide(surface: Surface, req: IncomingMessage, isUpgrade: boolean): Promise<Admission> {
+    const refuse = (refusal: Refusal): Admission => {
+      this.#o.telemetry.handshakeRefused(surface.name, refusal.code);
+      return { ok: false, refusal };
+    };
+    if (req.method !== "GET") return refuse({ code: "method_not_allowed", headers: { Allow: "GET" } });
+    const address = this.#o.clientAddress(req);
+    const waitSeconds = this.#throttle.retryAfterSeconds(address);
+    if (waitSeconds > 0) {
+      return refuse({
+        code: "rate_limit_exceeded",
+        message: "Too many failed handshakes from this address",
+        headers: { "Retry-After": String(waitSeconds) },
+      });
+    }
+    let admission: Admission;
+    try {
+      admission = await surface.admit(handshakeOf(req, isUpgrade));
+    } catch (error) {
+      this.#o.log.error({ err: error, surface: surface.name }, "handshake.failed");
+      return refuse({ code: "internal" });
+    }
+    if (!admission.ok) {
+      const { status } = ERRORS[admission.refusal.code];
+      if (status === 401 || status === 403) this.#throttle.failed(address);
+      return refuse(admission.refusal);
+    }
+    const unavailable: Refusal | undefined = this.#isDraining
+      ? { code: "draining", headers: { "Retry-After": "1" } }
+      : this.#o.budget.isNearlyFull
+        ? { code: "overloaded", headers: { "Retry-After": "5" } }
+        : undefined;
+    if (unavailable === undefined) return admission;
+    admission.abandon();
+    return refuse(unavailable);
+  }
+
+  #createServer(surface: Surface): WebSocketServer {
+    const server = new WebSocketServer({
+      noServer: true,
+      WebSocket: ReasonedSocket,
+      perMessageDeflate: false,
+      clientTracking: false,
+      maxPayload: surface.limits.maxInboundBytes,
+      // Pongs go through our own writer, so that a flood of pings is counted and queued like everything else.
+      autoPong: false,
+      handleProtocols: (offered) => (surface.subprotocol !== undefined && offered.has(surface.subprotocol) ? surface.subprotocol : false),
+      // Known to ws 8.23, not yet to its type package.
+      ...{ maxFragments: 64, maxBufferedChunks: 256 },
+    });
+    server.on("wsClientError", (error, socket, req) => {
+      refuseUpgrade(req, socket, { code: "invalid_request", message: error.message });
+    });
+    return server;
+  }
+
+  #accept(surface: Surface, admission: Admission & { ok: true }, req: IncomingMessage, raw: Duplex, head: Buffer): void {
+    let isOpened = false;
+    this.#servers.get(surface)?.handleUpgrade(req, raw, head, (socket) => {
+      isOpened = true;
+      this.#opened(surface, admission, socket, raw);
+    });
+    // `ws` answers synchronously; without the callback the handshake was malformed or the client is gone.
+    if (!isOpened) admission.abandon();
+  }
+
+  #opened(surface: Surface, admission: Admission & { ok: true }, socket: WebSocket, raw: Duplex): void {
+    const { clock, telemetry } = this.#o;
+    const { limits } = surface;
+    const openedAtMs = clock.monotonicMs();
+    const connection = new WsConnection({
+      socket,
+      raw,
+      budget: this.#o.budget,
+      limits,
+      terminateAfterMs: limits.terminateAfterMs,
+      slow: surface.closes.slow,
+      monotonicMs: () => clock.monotonicMs(),
+      totals: this.#o.totals,
+    });
+    const session = admission.open(connection);
+    const open: OpenSocket = {
+      connection,
+      session,
+      socket,
+      sweep(nowMs) {
+        connection.checkProgress(nowMs);
+        if (connection.isOpen) session.sweep(nowMs);
+      },
+    };
+    this.#open.get(surface)?.add(open);
+    this.#o.wheel.add(open);
+    telemetry.socketOpened(surface.name);
+    this.#o.onChange();
+
+    const bucket = new TokenBucket(limits.inboundPerSecond, openedAtMs);
+    /** Counts an inbound message; false when it is one too many. */
+    const admitInbound = (): boolean => {
+      const now = clock.monotonicMs();
+      session.onInbound(now);
+      if (bucket.take(now)) return true;
+      session.onFlood();
+      return false;
+    };
+    socket.on("message", (data, isBinary) => {
+      if (!connection.isOpen || !admitInbound()) return;
+      if (isBinary) session.onBinary();
+      // With the default binaryType a text message is one Buffer.
+      else session.onText(String(data));
+    });
+    socket.on("ping", (data) => {
+      if (connection.isOpen && admitInbound()) connection.sendFrame(encodeFrame(data, OP_PONG));
+    });
+    socket.on("pong", () => admitInbound());
+    socket.on("error", (error) => this.#o.log.debug({ err: error, surface: surface.name }, "socket.error"));
+    socket.on("close", (code) => {
+      this.#o.wheel.delete(open);
+      this.#open.get(surface)?.delete(open);
+      session.onClosed();
+      connection.released();
+      const lastedMs = Math.round(clock.monotonicMs() - openedAtMs);
+      const sent = { framesSent: connection.framesSent, bytesSent: connection.bytesSent, lastedMs };
+      telemetry.socketClosed(surface.name, connection.closeSent?.code ?? code, sent);
+      this.#o.onChange();
+      if (this.socketCount === 0) this.#onEmpty?.();
+    });
+  }
+}
+
+function pick(open: OpenSocket): Pick<OpenSocket, "session" | "connection" | "socket"> {
+  return { session: open.session, connection: open.connection, socket: open.socket };
+}
+
+/** Without query and without a trailing slash, like the route table reads it. */
+function pathOf(req: IncomingMessage): string {
+  const path = (req.url ?? "/").split("?", 1)[0] ?? "/";
+  return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
+}
+
+function handshakeOf(req: IncomingMessage, isUpgrade: boolean): HandshakeRequest {
+  const url = req.url ?? "/";
+  const question = url.indexOf("?");
+  const header = (name: string): string | undefined => {
+    const value = req.headers[name];
+    return Array.isArray(value) ? value[0] : value;
+  };
+  return {
+    query: new URLSearchParams(question === -1 ? "" : url.slice(question + 1)),
+    subprotocols: (header("sec-websocket-protocol") ?? "")
+      .split(",")
+      .map((item) => item.trim())
+      .filter((item) => item !== ""),
+    header,
+    isUpgrade: isUpgrade && header("upgrade")?.toLowerCase() === "websocket",
+    host: header("host") ?? "localhost",
+  };
+}

@@ -1,0 +1,198 @@
+/**
+ * Composition root of the edge.
+ * Consumes: SIGNALS (ordered reader, only while a socket wants it), REGISTRY (keys, tenants). Produces: presence on core NATS, dead letters.
+ * Stores: nothing; a hot tail of frames in memory. Owns: handshakes, fan-out, cursors, backpressure.
+ * Must never: hold a business rule, parse a wire line, open a database connection, wait for one socket before serving another.
+ */
+import { randomUUID } from "node:crypto";
+import {
+  bindStreams,
+  createCredentialClient,
+  createPublisher,
+  openNats,
+  openRegistry,
+  publishDeadLetter,
+  serveRequests,
+} from "@headwater/messaging";
+import { combineHealth, type Deps, ResourceStack, type Service } from "@headwater/runtime";
+import { Registry } from "prom-client";
+import { createClientAddress } from "./adapters/client-address.ts";
+import { createProcessLimiter } from "./adapters/connection-limiter.ts";
+import { createCursorSeal } from "./adapters/cursor-seal.ts";
+import { EdgeServer } from "./adapters/edge-server.ts";
+import { StreamHub } from "./adapters/hub.ts";
+import { startPresence } from "./adapters/presence.ts";
+import { QueueBudget } from "./adapters/queue-budget.ts";
+import { Resumer } from "./adapters/resume.ts";
+import { settleHub } from "./adapters/settle.ts";
+import { createStreamLog } from "./adapters/stream-log.ts";
+import { SweepWheel } from "./adapters/sweep-wheel.ts";
+import type { EdgeConfig } from "./config.ts";
+import type { Verification } from "./domain/handshake.ts";
+import type { LogMessage } from "./ports.ts";
+import { SignalsSurface } from "./surfaces/signals/surface.ts";
+import { createTelemetry } from "./telemetry.ts";
+
+const SIGNALS_STREAM = "SIGNALS";
+/** Part of the process's stop budget that draining sockets may use. */
+const DRAIN_SHARE = 0.6;
+
+export interface EdgeDeps extends Deps {
+  /** Replaces the question to auth, in tests. */
+  verify?: (key: string) => Promise<Verification>;
+}
+
+export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Service> {
+  const { log, clock } = deps;
+  const monotonicMs = (): number => clock.monotonicMs();
+  const nowMs = (): number => clock.now();
+  const stack = new ResourceStack();
+  try {
+    const nats = await openNats({
+      url: deps.natsUrl,
+      ...(deps.natsUser === "" ? {} : { user: deps.natsUser, password: deps.natsPassword }),
+      name: deps.instanceId,
+      log,
+      clock,
+      connectWithinMs: config.NATS_CONNECT_TIMEOUT_MS,
+    });
+    stack.defer(() => nats.drain());
+    await bindStreams(nats, [SIGNALS_STREAM, "REGISTRY"], { withinMs: config.NATS_CONNECT_TIMEOUT_MS });
+    const registry = await openRegistry(nats, { aggregates: ["tenant", "key", "site"], log });
+    stack.defer(() => registry.stop());
+    const credentials = createCredentialClient(nats, registry, { clock, log });
+    stack.defer(() => credentials.stop());
+
+    const metrics = new Registry();
+    metrics.setDefaultLabels({ service: "edge" });
+    const telemetry = createTelemetry([metrics], log);
+    const publisher = createPublisher(nats);
+    const onDamaged = (msg: LogMessage, reason: string): void => {
+      telemetry.frameDamaged(SIGNALS_STREAM, msg.seq, reason);
+      const letter = { reason, origin: { stream: SIGNALS_STREAM, seq: msg.seq }, data: Buffer.from(msg.data).toString("utf8") };
+      publishDeadLetter(publisher, "edge", letter).catch((error: unknown) => log.error({ err: error }, "dead_letter.failed"));
+    };
+
+    const source = createStreamLog({ nats, stream: SIGNALS_STREAM, monotonicMs, log });
+    const hub = new StreamHub({
+      source,
+      ringBytes: config.EDGE_RING_BYTES,
+      idleMs: config.EDGE_READER_IDLE_MS,
+      maxLingerMs: config.EDGE_MAX_LINGER_MS,
+      monotonicMs,
+      log,
+      onDamaged,
+    });
+    stack.defer(() => hub.stop());
+    const resumer = new Resumer({ hub, source, maxReads: config.EDGE_MAX_REPLAY_READS, log, onDamaged });
+    stack.defer(() => resumer.stop());
+
+    const signals = new SignalsSurface({
+      hub,
+      resumer,
+      source,
+      seal: createCursorSeal(deps.secrets.cursorKey),
+      limits: {
+        maxInboundBytes: config.FEED_MAX_MESSAGE_BYTES,
+        inboundPerSecond: config.FEED_MAX_MESSAGES_PER_SECOND,
+        maxBufferedBytes: config.EDGE_MAX_BUFFERED_BYTES,
+        noProgressMs: config.EDGE_NO_PROGRESS_MS,
+        terminateAfterMs: config.EDGE_TERMINATE_AFTER_MS,
+        heartbeatMs: config.FEED_HEARTBEAT_MS,
+        idleMs: config.FEED_IDLE_TIMEOUT_MS,
+        durationWarningMs: config.FEED_DURATION_WARNING_MS,
+      },
+      verify: deps.verify ?? ((key) => credentials.verify(key)),
+      registry,
+      limiter: createProcessLimiter(monotonicMs),
+      extraSlotMs: config.FEED_EXTRA_SLOT_MS,
+      upgradeUrl: config.UPGRADE_URL,
+      newConnectionId: () => `conn_${randomUUID().replaceAll("-", "")}`,
+      nowMs,
+      monotonicMs,
+    });
+    stack.defer(() => signals.stop());
+
+    const budget = new QueueBudget(config.EDGE_QUEUE_BUDGET_BYTES);
+    const wheel = new SweepWheel(config.EDGE_SWEEP_MS, monotonicMs);
+    stack.defer(() => wheel.stop());
+    const presence = startPresence({
+      nats,
+      edgeId: deps.instanceId,
+      nowMs,
+      read: () => ({ signals: signals.socketsByTenant() }),
+    });
+    stack.defer(() => presence.stop());
+    const totals = { framesSent: 0, bytesSent: 0 };
+    const server = new EdgeServer({
+      surfaces: [signals],
+      budget,
+      wheel,
+      clock,
+      log,
+      telemetry,
+      totals,
+      clientAddress: createClientAddress(config.TRUSTED_PROXIES),
+      maxFailedHandshakesPerMinute: config.EDGE_MAX_FAILED_HANDSHAKES_PER_MINUTE,
+      onChange: () => presence.changed(),
+    });
+    stack.defer(() => server.drain(Math.min(config.EDGE_DRAIN_SPREAD_MS, config.DRAIN_TIMEOUT_MS * DRAIN_SHARE)));
+    const hubFacts = () => ({
+      position: hub.position,
+      framesRead: hub.framesRead,
+      newestFrameMs: hub.newestFrameMs,
+      ringBytes: hub.ring.bytes,
+      replaying: resumer.replayingCount,
+      reads: resumer.readCount,
+    });
+    telemetry.observe({
+      sockets: () => server.socketsBySurface(),
+      queuedBytes: () => budget.totalBytes,
+      totals: () => totals,
+      hub: hubFacts,
+    });
+
+    const status = (): Record<string, unknown> => ({
+      lanes: [],
+      sockets: server.socketsBySurface(),
+      tenants: signals.socketsByTenant().size,
+      queuedBytes: budget.totalBytes,
+      ...totals,
+      reading: hub.isReading,
+      ...hubFacts(),
+      registry: registry.position(),
+    });
+    const micro = serveRequests(nats, {
+      name: "edge",
+      version: "0.1.0",
+      description: "WebSocket edge: handshake, fan-out, cursors, backpressure",
+      instanceId: deps.instanceId,
+      metadata: { pid: String(process.pid) },
+      statsData: status,
+      endpoints: {},
+      log,
+    });
+    stack.defer(() => micro.stop());
+
+    return {
+      name: "edge",
+      router: server.router,
+      upgrade: server.upgrade,
+      health: () =>
+        combineHealth(
+          {
+            nats: nats.connected() ? { ok: true } : { ok: false, detail: "disconnected; open sockets wait" },
+            reader: hub.failure === undefined ? { ok: true } : { ok: false, detail: hub.failure },
+          },
+          ["nats"],
+        ),
+      metrics,
+      status,
+      settled: (options) => settleHub(hub, source, registry, options?.withinMs ?? 10_000),
+      stop: () => stack.close(),
+    };
+  } catch (error) {
+    await stack.close();
+    throw error;
+  }
+}
