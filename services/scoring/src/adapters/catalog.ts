@@ -72,5 +72,5 @@ function plainName(pattern: string): string {
 
 function parseAgent(userAgent: string): ParsedAgent {
   const parser = new UAParser(userAgent);
-  return { browser: parser.getBrowser().name, os: parser.getOS().name, deviceType: parser.getDevice().type };
+  return { os: parser.getOS().name, deviceType: parser.getDevice().type };
 }

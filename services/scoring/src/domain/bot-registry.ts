@@ -3,7 +3,7 @@
  * (it decides), and a long list of known crawlers (it only names what the detector found). Tests: bot-registry.test.ts.
  */
 import type { BotCategory } from "@headwater/protocol";
-import { agentForBotCheck, looksAutomated } from "./agent-rules.ts";
+import { agentForBotCheck, looksAutomated, looksLikeAppliance } from "./agent-rules.ts";
 
 export interface RegistryEntry {
   /** Looked for without regard to case. */
@@ -51,7 +51,7 @@ export function createBotMatcher(registry: RegistryData, looksLikeBot: (userAgen
       const lower = checked.toLowerCase();
       const own = entries.find(({ entry, token }) => occurs(lower, token, entry.at));
       if (own !== undefined) return { category: own.entry.category, name: own.entry.name };
-      if (!looksAutomated(checked) && !looksLikeBot(checked)) return null;
+      if (looksLikeAppliance(checked) || (!looksAutomated(checked) && !looksLikeBot(checked))) return null;
       const known = names.find(({ pattern }) => pattern.test(checked));
       return known === undefined ? { category: "unknown_bot" } : { category: known.category, name: known.name };
     },
