@@ -7,6 +7,9 @@ import { resolveNatsServer } from "@headwater/embedded";
 import { fanoutBaselines, idleMemory } from "./baselines/fanout-baselines.ts";
 import { httpBaselines } from "./baselines/http-baselines.ts";
 import { natsBaselines } from "./baselines/nats-baselines.ts";
+import { fanoutScenario } from "./scenarios/fanout.ts";
+import { ingestScenario } from "./scenarios/ingest.ts";
+import { liveScenario } from "./scenarios/live.ts";
 import { referenceScenario } from "./scenarios/reference.ts";
 import type { BenchContext } from "./support/context.ts";
 import { beginReport, finishReport, markdownTable, type Row } from "./support/report.ts";
@@ -17,6 +20,9 @@ const SCENARIOS: Record<string, { about: string; run: (context: BenchContext) =>
   memory: { about: "B7: memory per idle socket of bare ws", run: idleMemory },
   http: { about: "B10: empty Node HTTP POST", run: httpBaselines },
   reference: { about: "the reference pipeline alone", run: referenceScenario },
+  S1: { about: "ingest: saturation and 5,000 ev/s, everything found in the log", run: ingestScenario },
+  S2: { about: "ingest → label → 1, 100, 1,000 sockets against the reference", run: liveScenario },
+  fanout: { about: "deliveries per CPU-second of the edge, 500 sockets", run: fanoutScenario },
 };
 const GROUPS: Record<string, string[]> = { baselines: ["nats", "ws", "memory", "http"] };
 

@@ -45,6 +45,8 @@ interface Parsed {
 let clients: WsClient[] = [];
 let counters: FrameCounter[] = [];
 let parsed: Parsed[] = [];
+/** Messages each counter had seen before the run. */
+let base: number[] = [];
 let latency = new Latency();
 let duplicates = 0;
 let greetings = 0;
@@ -75,7 +77,7 @@ serveRole({
     duplicates = 0;
     closed = [];
     parsed = parsed.map(() => ({ bits: new Uint8Array(options.maxEvents >> 3), seen: 0 }));
-    base = counters.map((counter) => counter.large() - greetings);
+    base = counters.map((counter) => Math.max(0, counter.large() - greetings));
   },
   /** Waits until every socket has `events` events, or nothing has arrived for `quietMs`. */
   wait: async ({ events, quietMs }: { events: number; quietMs: number }): Promise<void> => {
@@ -106,8 +108,6 @@ serveRole({
     parsed = [];
   },
 });
-
-let base: number[] = [];
 
 function result(): SinkResult {
   const counted = counters.map((counter, i) => counter.large() - greetings - (base[i] ?? 0));

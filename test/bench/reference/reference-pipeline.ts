@@ -14,10 +14,10 @@ export interface Pipeline {
   idMember: string;
   greetings: number;
   pids: () => ReadonlyMap<string, number>;
-  stop(): Promise<void>;
 }
 
 export interface ReferencePipeline extends Pipeline {
+  stop(): Promise<void>;
   publisher: Role;
 }
 
