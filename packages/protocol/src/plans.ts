@@ -131,9 +131,14 @@ export const PLAN_LIMITS: Record<Plan, PlanLimits> = {
   },
 };
 
+/** Overrides as they come out of a parsed record: an absent and an undefined member are the same. */
+export type LimitOverrides = { [L in keyof PlanLimits]?: PlanLimits[L] | undefined };
+
 /** The plan's limits with the tenant's overrides on top. */
-export function limitsOf(plan: Plan, overrides?: Partial<PlanLimits>): PlanLimits {
-  return overrides ? { ...PLAN_LIMITS[plan], ...overrides } : PLAN_LIMITS[plan];
+export function limitsOf(plan: Plan, overrides?: LimitOverrides): PlanLimits {
+  if (overrides === undefined) return PLAN_LIMITS[plan];
+  const given = Object.fromEntries(Object.entries(overrides).filter(([, value]) => value !== undefined));
+  return { ...PLAN_LIMITS[plan], ...given };
 }
 
 /** Lowest plan that has a boolean capability: `requiredPlan` of a 403. */

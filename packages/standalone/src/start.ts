@@ -28,7 +28,7 @@ export async function startStandalone(options: Options, env: Env, hooks: StartHo
     openDataDir(options.dataDir);
     const secrets = loadSecrets(options.dataDir, env);
     // On one laptop every host may receive events; production keeps the collector's default.
-    const serviceEnv: Env = { COLLECTOR_REQUIRE_REGISTERED_HOST: "false", ...env };
+    const serviceEnv: Env = { COLLECTOR_REQUIRE_REGISTERED_HOST: "false", AUTH_DEFAULT_DOMAINS: "*", ...env };
     const infrastructure = await startInfrastructure(options, env, secrets, log, say);
     stack.defer(() => infrastructure.stop());
     const system = options.perService

@@ -1,0 +1,50 @@
+/**
+ * Operator commands as schemas: unknown members are refused, so nobody can assign what is not theirs to set.
+ * Pure. Tests: commands.test.ts.
+ */
+import { KEY_FORMATS, KEY_TYPES, type KeyPrefix, PLANS, PlanLimits, SCOPES, SiteSettings } from "@headwater/protocol";
+import { z } from "zod";
+
+export const Slug = z.string().regex(/^[a-z0-9][a-z0-9-]{0,47}$/, "lower-case letters, digits and dashes, at most 48");
+const DomainPattern = z
+  .string()
+  .max(253)
+  .regex(/^(\*|(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*)$/i, "a host name, *.host or *");
+const Prefix = z.enum(KEY_FORMATS.map((format) => format.prefix) as [KeyPrefix, ...KeyPrefix[]]);
+
+export const CreateKey = z.strictObject({
+  tenant: Slug,
+  /** Plan of the tenant when it does not exist yet; an existing tenant must have this plan already. */
+  plan: z.enum(PLANS).optional(),
+  name: z.string().min(1).max(100).optional(),
+  scopes: z.array(z.enum(SCOPES)).min(1).max(SCOPES.length),
+  type: z.enum(KEY_TYPES).default("browser"),
+  prefix: Prefix.optional(),
+  domains: z.array(DomainPattern).max(64).default([]),
+  expiresAt: z.iso.datetime({ offset: true }).optional(),
+});
+export type CreateKey = z.infer<typeof CreateKey>;
+
+export const CreateTenant = z.strictObject({
+  slug: Slug,
+  name: z.string().min(1).max(100).optional(),
+  plan: z.enum(PLANS).default("free"),
+  domains: z.array(DomainPattern).max(64).optional(),
+});
+export type CreateTenant = z.infer<typeof CreateTenant>;
+
+export const SetPlan = z.strictObject({ plan: z.enum(PLANS), limits: PlanLimits.partial().strict().nullable().optional() });
+export type SetPlan = z.infer<typeof SetPlan>;
+
+export const PutSite = z.strictObject({ domains: z.array(DomainPattern).max(64).optional(), settings: SiteSettings.optional() });
+export type PutSite = z.infer<typeof PutSite>;
+
+/** Prefix when none is asked for: by the type of key. */
+export function defaultPrefix(type: CreateKey["type"]): KeyPrefix {
+  return type === "mobile" ? "cs_mob_live_" : type === "server" ? "cs_srv_live_" : "cs_live_";
+}
+
+/** Enough of a key to recognise it in a list. */
+export function hintOf(key: string, prefix: string): string {
+  return `${prefix}${key.slice(prefix.length, prefix.length + 4)}…`;
+}
