@@ -31,7 +31,9 @@ export async function migrate(options: MigrateOptions): Promise<void> {
       const db = drizzle(client);
       const applied = await appliedCount(client, options.schema);
       if (applied > known.length) {
-        throw new NewerDatabase(`schema ${options.schema} has ${applied} migrations, this version knows ${known.length}: start the newer version`);
+        throw new NewerDatabase(
+          `schema ${options.schema} has ${applied} migrations, this version knows ${known.length}: start the newer version`,
+        );
       }
       await db.execute(sql`CREATE SCHEMA IF NOT EXISTS ${sql.identifier(options.schema)}`);
       await runMigrations(db, { migrationsFolder: options.folder, migrationsSchema: options.schema, migrationsTable: "migrations" });

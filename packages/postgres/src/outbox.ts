@@ -96,7 +96,9 @@ export function createOutboxRelay(options: OutboxOptions): OutboxRelay {
 
 async function relayOnce(options: OutboxOptions): Promise<number> {
   return await withTransaction(options.pool, async (client) => {
-    const lock = await client.query<{ got: boolean }>("SELECT pg_try_advisory_xact_lock(hashtext($1)) AS got", [`headwater.outbox.${options.schema}`]);
+    const lock = await client.query<{ got: boolean }>("SELECT pg_try_advisory_xact_lock(hashtext($1)) AS got", [
+      `headwater.outbox.${options.schema}`,
+    ]);
     // Another instance is relaying; it takes our rows along.
     if (!lock.rows[0]?.got) return 0;
     const rows = await client.query<OutboxRow>(

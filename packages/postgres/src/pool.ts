@@ -25,6 +25,8 @@ export async function openPool(options: PoolOptions): Promise<pg.Pool> {
   });
   // Without a listener a broken idle connection is an uncaught exception.
   pool.on("error", (error) => options.log.warn({ err: error }, "postgres.idle_connection_lost"));
+  // The pool listens only while a client is idle; one that dies between two queries of a transaction would end the process.
+  pool.on("connect", (client) => client.on("error", (error) => options.log.debug({ err: error }, "postgres.connection_lost")));
   try {
     await pool.query("SELECT 1");
   } catch (error) {
