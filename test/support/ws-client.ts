@@ -23,6 +23,8 @@ export interface WsClient {
   /** Stops or resumes reading from the socket (slow reader). */
   pause(): void;
   resume(): void;
+  /** While paused: takes one chunk from the socket. */
+  readOnce(): void;
   /** Sends a close frame; `terminate` just drops the connection. */
   close(): void;
   terminate(): void;
@@ -84,6 +86,10 @@ export function connectWs(
     send: (text) => void socket.write(maskedFrame(0x81, Buffer.from(text))),
     pause: () => void socket.pause(),
     resume: () => void socket.resume(),
+    readOnce: () => {
+      socket.once("data", () => socket.pause());
+      socket.resume();
+    },
     close: () => void socket.write(maskedFrame(0x88, Buffer.from([0x03, 0xe8]))),
     terminate: () => end(1006, "terminated"),
     get bytesRead() {

@@ -1,0 +1,128 @@
+/**
+ * Two scorers: a paused owner that wakes up after its lanes were taken over, and crashes at the four places where position, output and
+ * snapshot could come apart. The lanes move, nothing is lost or repeated, and the state equals a fold of the log from zero.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import path from "node:path";
+import { freePort } from "@headwater/embedded";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { projectRoot } from "../support/npm-start.ts";
+import { nowUs } from "../support/monotonic.ts";
+import { type Product, startProduct } from "../support/product.ts";
+import { CLEAN, longestFreezeMs, summary } from "./support/checker.ts";
+import { reportFault } from "./support/result.ts";
+import { startRig } from "./support/rig.ts";
+import { faultSettings } from "./support/settings.ts";
+
+const settings = faultSettings(process.env);
+const TAKE_OVER_MS = 8_000;
+const PAUSE_MS = 10_000;
+let product: Product;
+let key: string;
+
+beforeAll(async () => {
+  product = await startProduct({ replicas: "scoring=2" });
+  key = await product.createKey({ tenant: "fault", plan: "custom", scopes: ["events:write", "signals:read"], type: "browser" });
+});
+afterAll(() => product?.stop());
+
+describe(`take-over under load, seed ${settings.seed}`, () => {
+  it("7 a scorer paused for 10 s loses its lanes and, once awake, writes nothing", async () => {
+    const rig = await startRig(product, { run: "zombie", key, clients: 3, rate: settings.rate });
+    try {
+      await rig.flowing(30_000);
+      await rig.load(1_000);
+      const zombie = product.pids().get("scoring-0");
+      if (zombie === undefined) throw new Error("scoring-0 is not running");
+      process.kill(zombie, "SIGSTOP");
+      const pausedUs = nowUs();
+      try {
+        // The pause itself is the fault; its length is part of the scenario.
+        await rig.load(PAUSE_MS);
+      } finally {
+        process.kill(zombie, "SIGCONT");
+      }
+      const awakeUs = nowUs();
+      await rig.flowing(30_000);
+      await rig.load(2_000);
+      const { verdict, facts } = await rig.finish();
+      const takeOverMs = longestFreezeMs(facts, pausedUs - 1e6, awakeUs);
+      reportFault(settings, {
+        row: "7 zombie owner",
+        kills: 1,
+        acked: verdict.acked,
+        recoveryMs: [takeOverMs],
+        longestDelayMs: verdict.longestDelayMs,
+        notes: { pausedMs: Math.round((awakeUs - pausedUs) / 1000) },
+      });
+      expect(summary(verdict)).toEqual(CLEAN);
+      expect(takeOverMs).toBeLessThanOrEqual(TAKE_OVER_MS);
+    } finally {
+      await rig.stop();
+    }
+  });
+
+  it.each([
+    { point: "before_publish", after: 200 },
+    { point: "after_publish_before_ack", after: 200 },
+    { point: "mid_snapshot", after: 3 },
+    { point: "after_take_over", after: 1 },
+  ])("2 a scorer that joins and dies at $point", async ({ point, after }) => {
+    const rig = await startRig(product, { run: `at${point.replaceAll("_", "")}`, key, clients: 2, rate: settings.rate });
+    let extra: Extra | undefined;
+    try {
+      await rig.flowing(30_000);
+      extra = await startScorer({ CRASH_AT: point, CRASH_AFTER: String(after), SCORING_SNAPSHOT_INTERVAL_MS: "500" });
+      const signal = await extra.died;
+      const diedUs = nowUs();
+      // A fault that did not fire proves nothing.
+      expect(signal, extra.output()).toBe("SIGKILL");
+      await rig.load(TAKE_OVER_MS);
+      await rig.flowing(30_000);
+      const { verdict, facts } = await rig.finish();
+      const takeOverMs = longestFreezeMs(facts, diedUs - 2e6, nowUs());
+      reportFault(settings, {
+        row: `2 crash ${point}`,
+        kills: 1,
+        acked: verdict.acked,
+        recoveryMs: [takeOverMs],
+        longestDelayMs: verdict.longestDelayMs,
+      });
+      expect(summary(verdict)).toEqual(CLEAN);
+      expect(takeOverMs).toBeLessThanOrEqual(TAKE_OVER_MS);
+    } finally {
+      extra?.kill();
+      await rig.stop();
+    }
+  });
+});
+
+interface Extra {
+  died: Promise<NodeJS.Signals | null>;
+  output(): string;
+  kill(): void;
+}
+
+/** A third scorer, outside the supervisor, so that it is not restarted with the same crash again. */
+async function startScorer(crash: Record<string, string>): Promise<Extra> {
+  const child: ChildProcess = spawn(process.execPath, [path.join(projectRoot, "services/scoring/src/main.ts")], {
+    cwd: projectRoot,
+    env: {
+      ...product.environment("scoring-0"),
+      HEADWATER_INSTANCE: `scoring-${crash["CRASH_AT"]?.replaceAll("_", "-")}`,
+      HTTP_PORT: String(await freePort()),
+      ADMIN_PORT: String(await freePort()),
+      // The supervisor's channel is not ours.
+      NODE_CHANNEL_FD: "",
+      ...crash,
+    },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let text = "";
+  for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => (text = (text + String(chunk)).slice(-8_000)));
+  return {
+    died: new Promise((resolve) => child.once("exit", (_code, signal) => resolve(signal))),
+    output: () => text,
+    kill: () => void child.kill("SIGKILL"),
+  };
+}
