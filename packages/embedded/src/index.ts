@@ -2,7 +2,7 @@
 export { cacheDir } from "./cache-dir.ts";
 export { type Child, type ChildOptions, startChild } from "./child-process.ts";
 export { freePort } from "./free-port.ts";
-export { MIN_NATS_VERSION, type NatsBinary, resolveNatsServer } from "./nats-binary.ts";
+export { findNatsServer, MIN_NATS_VERSION, type NatsBinary, resolveNatsServer } from "./nats-binary.ts";
 export { type NatsServerOptions, type NatsUserConfig, startNatsServer } from "./nats-server.ts";
 export { claimDataDir, type PidFile } from "./pid-file.ts";
 export { type PostgresOptions, startPostgres } from "./postgres-server.ts";

@@ -26,20 +26,31 @@ export interface NatsBinary {
   from: string;
 }
 
-export async function resolveNatsServer(env: Env, log: (message: string) => void): Promise<NatsBinary> {
+/** One that is here already, and what was looked at; downloads nothing. */
+export function findNatsServer(env: Env): { found?: NatsBinary; tried: string[] } {
   const tried: string[] = [];
-  const cached = path.join(cacheDir(env), "nats", `${process.platform}-${process.arch}`, "nats-server");
   const known: [string, string | undefined][] = [
     ["NATS_SERVER_BIN", env["NATS_SERVER_BIN"]],
     ["PATH", "nats-server"],
-    ["cache", cached],
+    ["cache", cachedBinary(env)],
   ];
   for (const [from, bin] of known) {
     if (!bin) continue;
-    const found = versionOf(bin);
-    if (found && atLeastMinimum(found)) return { bin, version: found.join("."), from };
-    tried.push(`${from}: ${found ? `found ${found.join(".")}, need >= ${MIN_NATS_VERSION.join(".")}` : "not found"}`);
+    const version = versionOf(bin);
+    if (version && atLeastMinimum(version)) return { found: { bin, version: version.join("."), from }, tried };
+    tried.push(`${from}: ${version ? `found ${version.join(".")}, need >= ${MIN_NATS_VERSION.join(".")}` : "not found"}`);
   }
+  return { tried };
+}
+
+function cachedBinary(env: Env): string {
+  return path.join(cacheDir(env), "nats", `${process.platform}-${process.arch}`, "nats-server");
+}
+
+export async function resolveNatsServer(env: Env, log: (message: string) => void): Promise<NatsBinary> {
+  const { found: present, tried } = findNatsServer(env);
+  if (present) return present;
+  const cached = cachedBinary(env);
   const sources: [string, (dir: string) => Promise<string> | string][] = [["official release", (dir) => fromRelease(dir, env)]];
   if (process.platform === "linux")
     for (const suite of ["forky", "sid"]) sources.push([`Debian ${suite} package`, (dir) => fromDebian(dir, suite)]);

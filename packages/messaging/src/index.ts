@@ -11,6 +11,7 @@ export {
 } from "./connection.ts";
 export { type CredentialClient, type CredentialClientOptions, createCredentialClient, type Verification } from "./credential-client.ts";
 export { type DeadLetter, publishDeadLetter } from "./dead-letters.ts";
+export { discoverServices, type ServiceInstance } from "./discovery.ts";
 export {
   AppendError,
   type AppendErrorCode,
