@@ -18,7 +18,12 @@ export function scoringMetrics() {
     labelNames: ["outcome"],
     registers,
   });
-  const reads = new Counter({ name: "headwater_scoring_reads_total", help: "Snapshot reads by outcome", labelNames: ["outcome"], registers });
+  const reads = new Counter({
+    name: "headwater_scoring_reads_total",
+    help: "Snapshot reads by outcome",
+    labelNames: ["outcome"],
+    registers,
+  });
   let lanes: () => readonly LaneGauges[] = () => [];
   const gauge = (name: string, help: string, value: (lane: LaneGauges) => number): void => {
     new Gauge({

@@ -2,14 +2,18 @@
  * The lane family `visits`: how visitor events become labels. Glue between the pure model in `domain/` and the lane engine:
  * state per visitor, opt-outs, frame lines. Tests: visit-family.test.ts.
  */
-import { type ErasureRecord, subjects, type VisitEvent, type VisitInput, visitorKey } from "@headwater/protocol";
+import { type ErasureRecord, laneOf, subjects, type VisitEvent, type VisitInput, visitorKey } from "@headwater/protocol";
 import type { FoldContext, LaneFamily } from "@headwater/lanes";
 import { type Catalog, foldVisit, newVisitorState, type VisitorState } from "../domain/index.ts";
 import type { SiteConfigs } from "./site-configs.ts";
 import { decodeVisitInputs } from "./visit-inputs.ts";
 
 /** What a lane remembers about a visitor: their state, or only that they opted out. */
-export type LaneVisitor = { kind: "visitor"; state: VisitorState } | { kind: "opted_out"; ts: number } | { kind: "none" };
+export interface LaneVisitor {
+  visitor?: VisitorState;
+  /** Time of the opt-out, ms; events that raced it are not labeled. */
+  optedOutAt?: number;
+}
 
 export const VISITS_GENERATION = "g1";
 /** Raise when the shape of LaneVisitor or VisitorState changes; old snapshots are then refused and the log is folded again. */
@@ -29,11 +33,14 @@ export function visitFamily(options: VisitFamilyOptions): LaneFamily<VisitInput,
     gen: VISITS_GENERATION,
     input: "visits",
     output: "signals",
+    outputStream: "SIGNALS",
+    service: "scoring",
     schema: STATE_SCHEMA,
     decode: decodeVisitInputs,
     keysOf: (input) => [visitorKey(input.tenantId, input.visitorId)],
-    newState: () => ({ kind: "none" }),
+    newState: () => ({}),
     fold: (context, input) => foldInput(options, context, input),
+    // The engine turns the value into text at once, so handing out the state itself keeps no reference.
     serialize: (state) => state,
     // Written by serialize of the same schema version; the engine checks version and checksum before it gets here.
     deserialize: (json) => json as LaneVisitor,
@@ -43,30 +50,37 @@ export function visitFamily(options: VisitFamilyOptions): LaneFamily<VisitInput,
 
 function foldInput(options: VisitFamilyOptions, context: FoldContext<LaneVisitor, SiteConfigs>, input: VisitInput): void {
   const key = visitorKey(input.tenantId, input.visitorId);
-  const visitor = context.state(key);
-  if (input.kind === "visit") return foldEvent(options, context, key, visitor, input);
-  const record: ErasureRecord = { v: 1, kind: input.kind, key: options.erasureKey(input.tenantId, input.visitorId), ts: input.ts };
+  if (input.kind === "visit") return foldEvent(options, context, context.state(key), input);
   if (input.kind === "optin") context.delete(key);
-  else context.set(key, { kind: "opted_out", ts: input.ts });
-  context.sideEffect({ subject: subjects.lane("erasures", context.lane), msgId: `erasure-${input.id}`, data: JSON.stringify(record) });
+  else {
+    const known = context.state(key);
+    delete known.visitor;
+    known.optedOutAt = input.ts;
+  }
+  const record: ErasureRecord = { v: 1, kind: input.kind, key: options.erasureKey(input.tenantId, input.visitorId), ts: input.ts };
+  const subject = subjects.lane("erasures", laneOf(key));
+  return context.sideEffect({ subject, msgId: `erasure-${input.id}`, payload: JSON.stringify(record) });
 }
 
-function foldEvent(options: VisitFamilyOptions, context: FoldContext<LaneVisitor, SiteConfigs>, key: string, visitor: LaneVisitor, event: VisitEvent): void {
+function foldEvent(
+  options: VisitFamilyOptions,
+  context: FoldContext<LaneVisitor, SiteConfigs>,
+  known: LaneVisitor,
+  event: VisitEvent,
+): void {
   // Accepted by a collector that had not heard of the opt-out yet.
-  if (visitor.kind === "opted_out") return options.onFolded?.("opted_out");
-  const state = visitor.kind === "visitor" ? visitor.state : newVisitorState();
-  const labeled = foldVisit(state, event, context.config.of(event.siteId), options.catalog);
-  if (labeled === "duplicate") return options.onFolded?.("duplicate");
-  context.set(key, { kind: "visitor", state });
-  if (labeled === "absorbed") return options.onFolded?.("absorbed");
-  context.emit(event.tenantId, labeled.wire, labeled.ext);
+  if (known.optedOutAt !== undefined) return options.onFolded?.("opted_out");
+  known.visitor ??= newVisitorState();
+  const result = foldVisit(known.visitor, event, context.config.of(event.siteId), options.catalog);
+  if (result === "duplicate" || result === "absorbed") return options.onFolded?.(result);
+  context.emit(event.tenantId, result.wire, result.ext);
   return options.onFolded?.("labeled");
 }
 
 /** Cheap and proportional: the lists that grow, times what one entry costs in memory. */
-function estimateBytes(visitor: LaneVisitor): number {
-  if (visitor.kind !== "visitor") return 96;
-  const { state } = visitor;
+function estimateBytes(known: LaneVisitor): number {
+  const state = known.visitor;
+  if (state === undefined) return 96;
   let bytes = 512 + state.closed.length * 160;
   for (const hour of state.seen) bytes += 64 + hour.ids.length;
   for (const session of state.live) {
