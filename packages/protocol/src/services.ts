@@ -1,4 +1,7 @@
 /** The six services, and what each one's NATS user may publish and subscribe to. */
+import { LANE_COUNT } from "./lane.ts";
+import { inputStreamName } from "./streams.ts";
+import { LANE_COUNT } from "./lane.ts";
 import { subjects } from "./subjects.ts";
 
 export const SERVICES = ["auth", "ingest", "scoring", "routing", "intelligence", "edge"] as const;
@@ -29,7 +32,12 @@ const readStreams = [
 ];
 const ensure = (...streams: string[]): string[] =>
   streams.flatMap((name) => [`$JS.API.STREAM.CREATE.${name}`, `$JS.API.STREAM.UPDATE.${name}`]);
+/** A NATS wildcard is a whole token, so every lane's stream is named. */
+const laneStreams = Array.from({ length: LANE_COUNT }, (_, lane) => `VISITS_${lane}`);
 const kvWrite = (bucket: string): string[] => [`$KV.${bucket}.>`, ...ensure(`KV_${bucket}`)];
+
+/** One by one: a wildcard of NATS stands for a whole token, and a stream name is one. */
+const visitStreams = Array.from({ length: LANE_COUNT }, (_, lane) => `VISITS_${lane}`);
 
 function service(name: ServiceName, publish: string[], subscribe: string[] = []): NatsPermissions {
   return {
@@ -46,7 +54,7 @@ export function natsPermissions(user: NatsUser): NatsPermissions {
     case "ingest":
       return service(
         "ingest",
-        [subjects.allLanes("visits"), subjects.allLanes("consents"), "rpc.visits.>", ...ensure("VISITS_*", "CONSENTS")],
+        [subjects.allLanes("visits"), subjects.allLanes("consents"), "rpc.visits.>", ...ensure(...visitStreams, "CONSENTS")],
         ["svc.ingest.>"],
       );
     case "scoring":
@@ -58,7 +66,7 @@ export function natsPermissions(user: NatsUser): NatsPermissions {
           "rpc.visits.>",
           ...kvWrite("lease"),
           ...ensure("SIGNALS", "ERASURES"),
-          "$JS.API.STREAM.PURGE.VISITS_*",
+          ...visitStreams.map((name) => `$JS.API.STREAM.PURGE.${name}`),
         ],
         ["svc.scoring.>", "rpc.visits.>"],
       );
