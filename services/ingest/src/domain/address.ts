@@ -1,4 +1,4 @@
-/** IP addresses and CIDR ranges as numbers: which peer is a configured proxy. Pure. Tests: address.test.ts. */
+/** IP addresses and CIDR ranges as numbers: which peer is a configured proxy. Pure. Tests: small-rules.test.ts. */
 
 /** 16 bytes; IPv4 as `::ffff:a.b.c.d`. Undefined when it is not an address. */
 export function addressBytes(text: string): Uint8Array | undefined {
@@ -57,3 +57,10 @@ function matches(bytes: Uint8Array, range: AddressRange): boolean {
   const mask = (0xff << (8 - rest)) & 0xff;
   return ((bytes[whole] ?? 0) & mask) === ((range.bytes[whole] ?? 0) & mask);
 }
+
+/** The range lies within this machine: 127.0.0.0/8 or ::1. */
+export function isLoopback(range: AddressRange): boolean {
+  return LOOPBACK.some((own) => range.bits >= own.bits && matches(range.bytes, own));
+}
+
+const LOOPBACK = [parseRange("127.0.0.0/8"), parseRange("::1")] as const;

@@ -1,4 +1,4 @@
-/** The parsed body of `POST /v1/events`: an object with 1–100 events. Pure. Tests: body.test.ts. */
+/** The parsed body of `POST /v1/events`: an object with 1–100 events. Pure. Tests: small-rules.test.ts. */
 import { type ErrorCode, MAX_EVENTS_PER_BATCH } from "@headwater/protocol";
 
 export type ReadBatch =

@@ -1,4 +1,4 @@
-/** Text of the first-party visitor cookie. Pure. Tests: cookies.test.ts. */
+/** Text of the first-party visitor cookie. Pure. Tests: small-rules.test.ts. */
 
 const MAX_AGE_S = 365 * 86_400;
 const visitorValue = /^vis_[A-Za-z0-9_-]{1,124}$/;

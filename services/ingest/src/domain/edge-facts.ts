@@ -1,6 +1,6 @@
 /**
  * What a trusted edge proxy says about a request in `X-Edge-*` headers. The caller checks that the proxy is a configured one.
- * Pure. Tests: edge-facts.test.ts.
+ * Pure. Tests: small-rules.test.ts.
  */
 import type { EdgeFacts } from "@headwater/protocol";
 import { isHostingNetwork } from "./hosting-networks.ts";

@@ -1,6 +1,6 @@
 /**
  * Which identifiers of an event are kept: hashed ones with identity consent, click ids and UTM with marketing consent, raw ones never.
- * Pure: hashing is an argument. Tests: identity.test.ts.
+ * Pure: hashing is an argument. Tests: small-rules.test.ts.
  */
 import { CLICK_IDS } from "./scrub-url.ts";
 import { scrubText } from "./scrub-text.ts";

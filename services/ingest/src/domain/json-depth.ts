@@ -1,4 +1,4 @@
-/** Nesting of JSON text, counted before it is parsed: nobody needs more, and recursion over it must be safe. Pure. Tests: json-depth.test.ts. */
+/** Nesting of JSON text, counted before it is parsed: nobody needs more, and recursion over it must be safe. Pure. Tests: small-rules.test.ts. */
 
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;

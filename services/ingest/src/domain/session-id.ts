@@ -1,4 +1,4 @@
-/** Sessions of backends that keep none: one id per visitor and half hour. Pure. Tests: session-id.test.ts. */
+/** Sessions of backends that keep none: one id per visitor and half hour. Pure. Tests: small-rules.test.ts. */
 import { fnv1a32 } from "@headwater/protocol";
 
 const WINDOW_MS = 30 * 60_000;

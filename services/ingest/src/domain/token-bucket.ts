@@ -1,4 +1,4 @@
-/** Token bucket: twice the rate at once, refilled at the rate. Pure: time is an argument. Tests: token-bucket.test.ts. */
+/** Token bucket: twice the rate at once, refilled at the rate. Pure: time is an argument. Tests: small-rules.test.ts. */
 
 export interface Bucket {
   tokens: number;

@@ -1,6 +1,6 @@
 /**
  * A validated client event → the event that is stored: known fields only, cut, scrubbed, consent-filtered. Nothing else of the client's
- * object survives, so a hostile key cannot travel. Pure. Tests: visit.test.ts.
+ * object survives, so a hostile key cannot travel. Pure. Tests: batch.test.ts.
  */
 import type { CollectorEvent, EdgeFacts, KeyType, SiteRecord, VisitDevice, VisitEvent } from "@headwater/protocol";
 import { PRESETS } from "./consent.ts";

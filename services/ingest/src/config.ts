@@ -1,0 +1,81 @@
+/** Settings of the ingest service, from the environment. Tests: config.test.ts. */
+import { type Env, envFlag, envList, envNumber, parseEnv } from "@headwater/runtime";
+import { z } from "zod";
+import { type AddressRange, parseRange } from "./domain/address.ts";
+import { edgeRanges, type ProxyTrust } from "./domain/hops.ts";
+
+const ranges = () =>
+  envList().transform((texts, context): AddressRange[] => {
+    try {
+      return texts.map(parseRange);
+    } catch (error) {
+      context.addIssue({ code: "custom", message: error instanceof Error ? error.message : "not a list of addresses" });
+      return z.NEVER;
+    }
+  });
+
+export const IngestEnv = z.object({
+  NATS_CONNECT_TIMEOUT_MS: envNumber(100, 600_000).default(30_000).describe("How long a starting service waits for NATS, ms"),
+  NATS_REPLICAS: envNumber(1, 5).default(1).describe("Replicas of the streams this service creates; 3 on a cluster"),
+  COLLECTOR_REQUIRE_REGISTERED_HOST: envFlag()
+    .default(true)
+    .describe("Accept events only on hosts a tenant registered as tracking hosts; standalone switches it off"),
+  TRUSTED_PROXIES: ranges()
+    .default([])
+    .describe("Addresses or CIDR ranges of proxies whose X-Forwarded-For, -Proto and -Host count, comma-separated"),
+  COLLECTOR_EDGE_PROXIES: ranges()
+    .default([])
+    .describe("Of these, local ones whose X-Edge-* headers count; for proxies on other machines TRUSTED_PROXIES is enough"),
+  COLLECTOR_LINGER_MS: envNumber(0, 20).default(0).describe("Wait this long to fill a group commit, ms; 0 = send at once"),
+  COLLECTOR_APPEND_DEADLINE_MS: envNumber(100, 60_000)
+    .default(5_000)
+    .describe("How long an accepted request waits for the log before it is answered 503, ms"),
+  COLLECTOR_ERASURE_TIMEOUT_MS: envNumber(100, 60_000)
+    .default(5_000)
+    .describe("How long an opt-out waits until the erasure is visible before it is answered 503, ms"),
+  COLLECTOR_QUEUE_BYTES: envNumber(65_536, 4_294_967_296)
+    .default(67_108_864)
+    .describe("Bytes that may wait for the log in this instance; above it answers 429"),
+  COLLECTOR_LANE_QUEUE_BYTES: envNumber(65_536, 4_294_967_296).default(4_194_304).describe("The same for one lane"),
+  COLLECTOR_REMEMBERED_IDS: envNumber(1_000, 10_000_000)
+    .default(200_000)
+    .describe("Event ids remembered to count repeats in answers; the fold remembers longer"),
+  COLLECTOR_PRIVACY_ENTRIES: envNumber(1_000, 100_000_000)
+    .default(8_000_000)
+    .describe("Visitors whose consent and opt-out are kept in memory, about 20 bytes each when used"),
+});
+
+export interface IngestConfig {
+  natsConnectTimeoutMs: number;
+  natsReplicas: number;
+  requireRegisteredHost: boolean;
+  trust: ProxyTrust;
+  lingerMs: number;
+  appendDeadlineMs: number;
+  erasureTimeoutMs: number;
+  queueBytes: number;
+  laneQueueBytes: number;
+  rememberedIds: number;
+  privacyEntries: number;
+}
+
+/** @throws ConfigError naming every bad variable. */
+export function parseIngestConfig(env: Env): IngestConfig {
+  const e = parseEnv(IngestEnv, env);
+  return {
+    natsConnectTimeoutMs: e.NATS_CONNECT_TIMEOUT_MS,
+    natsReplicas: e.NATS_REPLICAS,
+    requireRegisteredHost: e.COLLECTOR_REQUIRE_REGISTERED_HOST,
+    trust: {
+      proxies: [...e.TRUSTED_PROXIES, ...e.COLLECTOR_EDGE_PROXIES],
+      edges: edgeRanges(e.TRUSTED_PROXIES, e.COLLECTOR_EDGE_PROXIES),
+    },
+    lingerMs: e.COLLECTOR_LINGER_MS,
+    appendDeadlineMs: e.COLLECTOR_APPEND_DEADLINE_MS,
+    erasureTimeoutMs: e.COLLECTOR_ERASURE_TIMEOUT_MS,
+    queueBytes: e.COLLECTOR_QUEUE_BYTES,
+    laneQueueBytes: e.COLLECTOR_LANE_QUEUE_BYTES,
+    rememberedIds: e.COLLECTOR_REMEMBERED_IDS,
+    privacyEntries: e.COLLECTOR_PRIVACY_ENTRIES,
+  };
+}
