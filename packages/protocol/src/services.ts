@@ -1,7 +1,5 @@
 /** The six services, and what each one's NATS user may publish and subscribe to. */
 import { LANE_COUNT } from "./lane.ts";
-import { inputStreamName } from "./streams.ts";
-import { LANE_COUNT } from "./lane.ts";
 import { subjects } from "./subjects.ts";
 
 export const SERVICES = ["auth", "ingest", "scoring", "routing", "intelligence", "edge"] as const;
@@ -36,9 +34,6 @@ const ensure = (...streams: string[]): string[] =>
 const laneStreams = Array.from({ length: LANE_COUNT }, (_, lane) => `VISITS_${lane}`);
 const kvWrite = (bucket: string): string[] => [`$KV.${bucket}.>`, ...ensure(`KV_${bucket}`)];
 
-/** One by one: a wildcard of NATS stands for a whole token, and a stream name is one. */
-const visitStreams = Array.from({ length: LANE_COUNT }, (_, lane) => `VISITS_${lane}`);
-
 function service(name: ServiceName, publish: string[], subscribe: string[] = []): NatsPermissions {
   return {
     publish: { allow: [...inbox, ...readStreams, ...kvWrite("cfg"), subjects.deadLetters(name), "$SRV.>", "svc.auth.>", ...publish] },
@@ -54,7 +49,7 @@ export function natsPermissions(user: NatsUser): NatsPermissions {
     case "ingest":
       return service(
         "ingest",
-        [subjects.allLanes("visits"), subjects.allLanes("consents"), "rpc.visits.>", ...ensure(...visitStreams, "CONSENTS")],
+        [subjects.allLanes("visits"), subjects.allLanes("consents"), "rpc.visits.>", ...ensure(...laneStreams, "CONSENTS")],
         ["svc.ingest.>"],
       );
     case "scoring":
@@ -66,7 +61,7 @@ export function natsPermissions(user: NatsUser): NatsPermissions {
           "rpc.visits.>",
           ...kvWrite("lease"),
           ...ensure("SIGNALS", "ERASURES"),
-          ...visitStreams.map((name) => `$JS.API.STREAM.PURGE.${name}`),
+          ...laneStreams.map((name) => `$JS.API.STREAM.PURGE.${name}`),
         ],
         ["svc.scoring.>", "rpc.visits.>"],
       );
