@@ -7,7 +7,7 @@ import type { Duplex } from "node:stream";
 import { ERRORS } from "@headwater/protocol";
 import type { Clock, Logger } from "@headwater/runtime";
 import { Router } from "express";
-import { WebSocket, WebSocketServer } from "ws";
+import { type ServerOptions, WebSocket, WebSocketServer } from "ws";
 import type { Refusal } from "../domain/handshake.ts";
 import { TokenBucket } from "../domain/token-bucket.ts";
 import type { Admission, HandshakeRequest, Session, Surface } from "../surface.ts";
@@ -160,8 +160,11 @@ export class EdgeServer {
   }
 
   #createServer(surface: Surface): WebSocketServer {
-    const server = new WebSocketServer({
+    // The two fragment limits are known to ws 8.23, not yet to its type package.
+    const options: ServerOptions<typeof ReasonedSocket> & { maxFragments: number; maxBufferedChunks: number } = {
       noServer: true,
+      maxFragments: 64,
+      maxBufferedChunks: 256,
       WebSocket: ReasonedSocket,
       perMessageDeflate: false,
       clientTracking: false,
@@ -169,9 +172,8 @@ export class EdgeServer {
       // Pongs go through our own writer, so that a flood of pings is counted and queued like everything else.
       autoPong: false,
       handleProtocols: (offered) => (surface.subprotocol !== undefined && offered.has(surface.subprotocol) ? surface.subprotocol : false),
-      // Known to ws 8.23, not yet to its type package.
-      ...{ maxFragments: 64, maxBufferedChunks: 256 },
-    });
+    };
+    const server = new WebSocketServer(options);
     server.on("wsClientError", (error, socket, req) => {
       refuseUpgrade(req, socket, { code: "invalid_request", message: error.message });
     });

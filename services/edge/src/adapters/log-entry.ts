@@ -50,7 +50,7 @@ export class LogEntry {
 
   /** The parsed `ext` line; its shape is the writer's contract (LabelExt for signals). @throws SyntaxError when it is damaged. */
   ext<T>(output: number): T {
-    this.#parsed ??= new Array<unknown>(this.outputs);
+    this.#parsed ??= [];
     const known = this.#parsed[output];
     // Frames are written by our own services only; the schema is tested where they are written.
     if (known !== undefined) return known as T;

@@ -222,7 +222,7 @@ export class Resumer {
   #finishRead(read: SharedRead): void {
     const { ring } = this.#o.hub;
     if (!this.#reads.has(read) || ring.length > 0) return;
-    for (const member of [...read.members]) {
+    for (const member of read.members) {
       if (member.position.next >= ring.from) continue;
       this.#jump(member, { next: ring.from, at: 0 });
       this.#leave(read, member);

@@ -2,7 +2,6 @@
 import type { RegistryView } from "@headwater/messaging";
 import { FEED_CLOSE, KeyRecord, type RegistryRecord, ROUTES, TenantRecord } from "@headwater/protocol";
 import type { ConnectionLimiter } from "../../adapters/connection-limiter.ts";
-import type { CursorSeal } from "../../adapters/cursor-seal.ts";
 import { SURFACE_CODES } from "../../domain/cursor.ts";
 import {
   authorize,

@@ -1,0 +1,154 @@
+/**
+ * A whole edge for integration tests: real nats-server, real HTTP listener, a frame publisher in place of scoring and a table of keys in
+ * place of auth. Never imported by product code.
+ */
+import { createPublisher, ensureStreams, type Nats, openNats, type Publisher } from "@headwater/messaging";
+import {
+  type Credential,
+  encodeFrame,
+  type FrameHeader,
+  type LabelExt,
+  type Plan,
+  PLAN_LIMITS,
+  type PlanLimits,
+  type RegistryAggregate,
+  SiteSettings,
+  streamSpecs,
+  subjects,
+} from "@headwater/protocol";
+import { type Clock, listenHttp, type Logger, type Service, systemClock } from "@headwater/runtime";
+import { quietLogger, startNats, type TestNats } from "@headwater/testkit";
+import { type EdgeConfig, parseEdgeConfig } from "../config.ts";
+import type { Verification } from "../domain/handshake.ts";
+import { startEdge } from "../service.ts";
+import { label } from "./labels.ts";
+
+export interface RunningEdge {
+  service: Service;
+  port: number;
+  /** `ws://127.0.0.1:<port>` */
+  url: string;
+  stop(): Promise<void>;
+}
+
+export interface EdgeFixture {
+  nats: TestNats;
+  client: Nats;
+  publisher: Publisher;
+  keys: Map<string, Verification>;
+  /** Registers a key that the fake auth knows. */
+  addKey(
+    key: string,
+    tenantId: string,
+    plan?: Plan,
+    overrides?: Partial<Omit<Credential, "limits">> & { limits?: Partial<PlanLimits> },
+  ): void;
+  startEdge(options?: { config?: Partial<EdgeConfig>; log?: Logger; clock?: Clock; instanceId?: string }): Promise<RunningEdge>;
+  /** One frame on one lane; outputs name their tenant. @returns stream sequence. */
+  publish(outputs: readonly TestOutput[], options?: { lane?: number; in?: number }): Promise<number>;
+  register(aggregate: RegistryAggregate, id: string, data: unknown): Promise<number>;
+  stop(): Promise<void>;
+}
+
+export interface TestOutput {
+  tenant: string;
+  ext?: Partial<LabelExt>;
+}
+
+export const FAST: Partial<EdgeConfig> = { EDGE_SWEEP_MS: 20, EDGE_READER_IDLE_MS: 0, EDGE_DRAIN_SPREAD_MS: 200 };
+
+export function testFrame(outputs: readonly TestOutput[], inSeq: number): string {
+  const keys = [...new Set(outputs.map((output) => output.tenant))];
+  const header: FrameHeader = { v: 1, family: "signals", gen: "g1", epoch: 1, in: inSeq, reg: 1, regs: [], n: outputs.length, keys };
+  return encodeFrame(
+    header,
+    outputs.map((output) => {
+      const { wire, ext } = label({ ...output.ext, k: keys.indexOf(output.tenant) });
+      return { wire, ext: JSON.stringify(ext) };
+    }),
+  );
+}
+
+export async function startEdgeFixture(options: { signalsMaxBytes?: number } = {}): Promise<EdgeFixture> {
+  const nats = await startNats();
+  const client = await openNats({ url: nats.url, name: "edge-test", log: quietLogger() });
+  const specs = streamSpecs("laptop").filter((spec) => ["SIGNALS", "REGISTRY", "DLQ"].includes(spec.name));
+  await ensureStreams(
+    client,
+    specs.map((spec) => (spec.name === "SIGNALS" && options.signalsMaxBytes ? { ...spec, maxBytes: options.signalsMaxBytes } : spec)),
+    { replicas: 1 },
+  );
+  const publisher = createPublisher(client);
+  const keys = new Map<string, Verification>();
+  const running = new Set<RunningEdge>();
+  let frames = 0;
+  return {
+    nats,
+    client,
+    publisher,
+    keys,
+    addKey(key, tenantId, plan = "scale", overrides = {}) {
+      const { limits, ...rest } = overrides;
+      keys.set(key, {
+        ok: true,
+        credential: {
+          keyId: `id_${key}`,
+          keyType: "server",
+          tenantId,
+          tenantSlug: tenantId,
+          plan,
+          scopes: ["signals:read"],
+          domains: [],
+          sites: [
+            { id: "main", tenantId, name: "main", domains: ["*"], settings: SiteSettings.parse({}), createdAt: "2026-01-01T00:00:00Z" },
+          ],
+          expiresAt: null,
+          reg: 0,
+          ...rest,
+          limits: { ...PLAN_LIMITS[plan], feedConnections: 10_000, ...limits },
+        },
+      });
+    },
+    async startEdge({ config = {}, log = quietLogger(), clock = systemClock, instanceId = "edge-0" } = {}) {
+      const service = await startEdge(
+        { ...parseEdgeConfig({}), ...FAST, ...config },
+        {
+          log,
+          clock,
+          natsUrl: nats.url,
+          natsUser: "",
+          natsPassword: "",
+          instanceId,
+          profile: "laptop",
+          secrets: { keyPepper: "p".repeat(32), cursorKey: "c".repeat(32), privacyKey: "v".repeat(32), adminToken: "a".repeat(32) },
+          verify: async (key) => keys.get(key) ?? { ok: false, code: "invalid" },
+        },
+      );
+      const http = await listenHttp({ services: [service], host: "127.0.0.1", port: 0, log, health: () => service.health() });
+      const edge: RunningEdge = {
+        service,
+        port: http.port,
+        url: `ws://127.0.0.1:${http.port}`,
+        async stop() {
+          if (!running.delete(edge)) return;
+          await service.stop();
+          await http.close(100);
+        },
+      };
+      running.add(edge);
+      return edge;
+    },
+    async publish(outputs, { lane = 0, in: inSeq = ++frames } = {}) {
+      return (await publisher.publish(subjects.lane("signals", lane), testFrame(outputs, inSeq))).seq;
+    },
+    async register(aggregate, id, data) {
+      const record = { v: 1, type: `${aggregate}.changed`, aggregate, id, at: "2026-01-01T00:00:00Z", data };
+      return (await publisher.publish(subjects.registry(aggregate, id), JSON.stringify(record))).seq;
+    },
+    async stop() {
+      await Promise.all([...running].map((edge) => edge.stop()));
+      await client.drain();
+      await nats.stop();
+    },
+  };
+}
