@@ -83,7 +83,7 @@ describe("keys", () => {
     expect(made.status).toBe(201);
     expect(made.body).toMatchObject({ tenant: "acme", plan: "scale", type: "server", scopes: ["signals:read"] });
     const key = String(made.body["key"]);
-    expect(key).toMatch(/^cs_srv_live_[A-Za-z0-9]{32}$/);
+    expect(key).toMatch(/^cs_live_[A-Za-z0-9]{32}$/);
     await agreed("both instances know the key", (answer) => answer.ok, key);
     const { credential } = await verify(key);
     expect(credential).toMatchObject({
@@ -134,6 +134,7 @@ describe("keys", () => {
   it.each([
     ["ts_live_", /^ts_live_[A-Za-z0-9]{32}_[0-9a-f]{8}$/],
     ["hw_live_", /^hw_live_[A-Za-z0-9]{32}_[0-9a-f]{8}$/],
+    ["cs_srv_live", /^cs_srv_live_[A-Za-z0-9]{32}$/],
     ["cs_test_", /^cs_test_[A-Za-z0-9]{32}$/],
   ])("makes keys with prefix %s", async (prefix, shape) => {
     const made = await admin("POST", "/admin/v1/keys", { tenant: "acme", scopes: ["events:write"], prefix });

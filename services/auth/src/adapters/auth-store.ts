@@ -9,7 +9,7 @@ import { and, asc, eq, inArray, isNull, or } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 import type pg from "pg";
 import type { CreateKey, CreateTenant, PutSite, SetPlan } from "../domain/commands.ts";
-import { defaultPrefix, hintOf } from "../domain/commands.ts";
+import { DEFAULT_PREFIX, hintOf } from "../domain/commands.ts";
 import type { StoredKey } from "../domain/credential-table.ts";
 import { keys, sites, tenants } from "./db-schema.ts";
 import { digestOf, lookupOf, newId, newKey } from "./secrets.ts";
@@ -91,7 +91,7 @@ export class AuthStore {
       else if (command.plan !== undefined && command.plan !== tenant.plan) {
         throw new StoreRefusal("conflict", `tenant ${tenant.slug} has plan ${tenant.plan}; change it with tenants set-plan`);
       }
-      const prefix = command.prefix ?? defaultPrefix(command.type);
+      const prefix = command.prefix ?? DEFAULT_PREFIX;
       const key = newKey(prefix);
       const now = this.#options.now();
       const row: typeof keys.$inferInsert = {

@@ -10,7 +10,11 @@ const DomainPattern = z
   .string()
   .max(253)
   .regex(/^(\*|(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)*)$/i, "a host name, *.host or *");
-const Prefix = z.enum(KEY_FORMATS.map((format) => format.prefix) as [KeyPrefix, ...KeyPrefix[]]);
+/** `cs_live` and `cs_live_` mean the same. */
+const Prefix = z
+  .string()
+  .transform((text) => (text.endsWith("_") ? text : `${text}_`))
+  .pipe(z.enum(KEY_FORMATS.map((format) => format.prefix) as [KeyPrefix, ...KeyPrefix[]]));
 
 export const CreateKey = z.strictObject({
   tenant: Slug,
@@ -39,10 +43,7 @@ export type SetPlan = z.infer<typeof SetPlan>;
 export const PutSite = z.strictObject({ domains: z.array(DomainPattern).max(64).optional(), settings: SiteSettings.optional() });
 export type PutSite = z.infer<typeof PutSite>;
 
-/** Prefix when none is asked for: by the type of key. */
-export function defaultPrefix(type: CreateKey["type"]): KeyPrefix {
-  return type === "mobile" ? "cs_mob_live_" : type === "server" ? "cs_srv_live_" : "cs_live_";
-}
+export const DEFAULT_PREFIX: KeyPrefix = "cs_live_";
 
 /** Enough of a key to recognise it in a list. */
 export function hintOf(key: string, prefix: string): string {
