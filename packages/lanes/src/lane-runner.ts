@@ -179,7 +179,7 @@ export class LaneRunner<Input, State, Config> {
       events: this.#eventCount,
       frames: this.#frameCount + this.#writer.frames,
       snapshotIn: this.#snapshotter?.inSeq ?? 0,
-      snapshotAgeMs: Math.round(this.#snapshotter?.ageMs ?? 0),
+      snapshotAgeMs: this.#snapshotter && this.#folded > this.#snapshotter.inSeq ? Math.round(this.#snapshotter.ageMs) : 0,
       deadLetters: this.#deadLetters,
       lostInputs: this.#lostInputs,
     };

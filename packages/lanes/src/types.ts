@@ -137,8 +137,9 @@ export interface LaneStatus {
   keys: number;
   events: number;
   frames: number;
-  /** Input position of the newest durable snapshot and its age; the age rises while PostgreSQL is down. */
+  /** Input position of the newest durable snapshot. */
   snapshotIn: number;
+  /** How long there has been something that no snapshot holds; rises while PostgreSQL is down. */
   snapshotAgeMs: number;
   /** Items put in the dead letters since the start of this process. */
   deadLetters: number;
