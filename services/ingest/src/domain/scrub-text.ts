@@ -118,14 +118,22 @@ function endOf(pattern: RegExp, text: string, offset: number): number | undefine
   return pattern.test(text) ? pattern.lastIndex : undefined;
 }
 
-/** Whole run first, then shorter starts that end at a separator: `4111 1111 1111 1111 12` is a card and something else. */
+/**
+ * The longest start of 13–19 digits that ends with its group and passes: `4111 1111 1111 1111 12` is a card and something else.
+ * What follows is looked at again.
+ */
 function replaceCard(match: string): string {
-  for (let end = match.length; end > 0; end = Math.max(match.lastIndexOf(" ", end - 1), match.lastIndexOf("-", end - 1))) {
-    const digits = match.slice(0, end).replace(/[ -]/g, "");
-    if (digits.length < 13) break;
-    if (digits.length <= 19 && passesLuhn(digits)) return `[card]${match.slice(end)}`;
+  let digits = "";
+  let end = 0;
+  for (let i = 0; i < match.length && digits.length < 19; i++) {
+    const code = match.charCodeAt(i);
+    if (code < 48 || code > 57) continue;
+    digits += match[i];
+    const next = match[i + 1];
+    const endsGroup = next === undefined || next === " " || next === "-";
+    if (digits.length >= 13 && endsGroup && passesLuhn(digits)) end = i + 1;
   }
-  return match;
+  return end === 0 ? match : `[card]${match.slice(end).replace(cardCandidate, replaceCard)}`;
 }
 
 export function passesLuhn(digits: string): boolean {

@@ -97,6 +97,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
     service,
     send: (request) => send(server.url, agent, request),
     stored: async () => {
+      await until("the test's own connection is up", () => link.connected());
       const lanes = await Promise.all(Array.from({ length: LANE_COUNT }, (_, lane) => linesOf(link, inputStreamName("visits", lane))));
       // Written by the service under test.
       return lanes.flat() as unknown as VisitInput[];
