@@ -51,16 +51,33 @@ export async function ensureStreams(nats: Nats, specs: readonly StreamSpec[], op
 
 export async function ensureStream(nats: Nats, config: RawStreamConfig): Promise<void> {
   const jsm = await manager(nats);
-  let stored: StreamConfig;
-  try {
-    stored = (await jsm.streams.add(config)).config;
-  } catch (error) {
-    if (!(error instanceof JetStreamApiError) || error.code !== NAME_IN_USE) throw error;
+  // Looked up first: creating a stream that is already there makes the server count its bytes a second time against `max_file`,
+  // so a restart would be refused with "insufficient storage resources" long before the disk budget is used.
+  let stored = await storedConfig(jsm, config.name);
+  if (stored === undefined) {
+    try {
+      stored = (await jsm.streams.add(config)).config;
+    } catch (error) {
+      // Another instance was first.
+      if (!isCode(error, NAME_IN_USE)) throw error;
+      stored = await storedConfig(jsm, config.name);
+    }
+  }
+  if (stored === undefined || differences(config, stored).length > 0) {
     const { name, ...update } = config;
     stored = (await jsm.streams.update(name, update)).config;
   }
   const wrong = differences(config, stored);
   if (wrong.length > 0) throw new StreamMismatch(`stream ${config.name} is not what was asked: ${wrong.join("; ")}`);
+}
+
+async function storedConfig(jsm: JetStreamManager, name: string): Promise<StreamConfig | undefined> {
+  try {
+    return (await jsm.streams.info(name)).config;
+  } catch (error) {
+    if (isCode(error, STREAM_NOT_FOUND)) return undefined;
+    throw error;
+  }
 }
 
 /** Waits until every stream exists. @throws StreamMissing naming those that do not, after `withinMs` (default 30,000). */
