@@ -18,6 +18,7 @@ let key: string;
 beforeAll(async () => {
   product = await startProduct();
   key = await product.createKey({ tenant: "fault", plan: "custom", scopes: ["events:write", "signals:read"], type: "browser" });
+  await product.raiseLimits("fault", "custom", { feedConnections: 300 });
 });
 afterAll(() => product?.stop());
 

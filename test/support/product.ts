@@ -39,6 +39,8 @@ export interface Product {
     adminPorts: Record<string, number>;
   };
   createKey(request: KeyRequest): Promise<string>;
+  /** Overrides some limits of a tenant's plan. */
+  raiseLimits(tenant: string, plan: string, limits: Record<string, number>): Promise<void>;
   output(): string;
   stop(): Promise<void>;
 }
@@ -65,6 +67,17 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
   const runFile = path.join(os.tmpdir(), `headwater-${process.getuid?.() ?? "user"}`, `${system.port}.json`);
   // Written by the product for its own operator command; the fields are its documented content.
   const run = JSON.parse(fs.readFileSync(runFile, "utf8")) as Product["run"];
+  const admin = async (method: string, route: string, body: unknown): Promise<Record<string, unknown>> => {
+    const answer = await fetch(`${system.url}/admin/v1${route}`, {
+      method,
+      headers: { Authorization: `Bearer ${run.adminToken}`, "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    // The operator API answers with one JSON object.
+    const value = (await answer.json()) as Record<string, unknown>;
+    if (!answer.ok) throw new Error(`${method} ${route}: ${answer.status} ${JSON.stringify(value)}`);
+    return value;
+  };
   const pids = (): Map<string, number> => {
     // Replaced by rename, so it is whole whenever it can be read.
     const entries = JSON.parse(fs.readFileSync(path.join(dataDir, "pids.json"), "utf8")) as { name: string; pid: number }[];
@@ -90,16 +103,8 @@ export async function startProduct(options: ProductOptions = {}): Promise<Produc
     environment,
     servicePort: (instance) => Number(environment(instance)["HTTP_PORT"]),
     run,
-    createKey: async (request) => {
-      const answer = await fetch(`${system.url}/admin/v1/keys`, {
-        method: "POST",
-        headers: { Authorization: `Bearer ${run.adminToken}`, "Content-Type": "application/json" },
-        body: JSON.stringify(request),
-      });
-      const body = (await answer.json()) as { key?: string };
-      if (!answer.ok || body.key === undefined) throw new Error(`no key: ${answer.status} ${JSON.stringify(body)}`);
-      return body.key;
-    },
+    createKey: async (request) => String((await admin("POST", "/keys", request))["key"]),
+    raiseLimits: async (tenant, plan, limits) => void (await admin("PUT", `/tenants/${tenant}/plan`, { plan, limits })),
     output: () => system.output(),
     stop: async () => {
       const code = await system.stop();

@@ -19,12 +19,7 @@ export async function startBenchProduct(): Promise<BenchProduct> {
   const product = await startProduct();
   try {
     const key = await product.createKey({ tenant: "bench", plan: "custom", scopes: ["events:write", "signals:read"], type: "browser" });
-    const answer = await fetch(`${product.url}/admin/v1/tenants/bench/plan`, {
-      method: "PUT",
-      headers: { Authorization: `Bearer ${product.run.adminToken}`, "Content-Type": "application/json" },
-      body: JSON.stringify({ plan: "custom", limits: { feedConnections: 1_100 } }),
-    });
-    if (!answer.ok) throw new Error(`limits not raised: ${answer.status} ${await answer.text()}`);
+    await product.raiseLimits("bench", "custom", { feedConnections: 1_100 });
     const headers = { "X-API-Key": key };
     return {
       product,
