@@ -1,6 +1,6 @@
 /**
  * Steps 2 and 3 of the order of operations: lets time pass in a session before an event is applied.
- * Fades the counters, adds active time, notices idling and dwelling. Tests: vectors.test.ts, advance-session.test.ts.
+ * Fades the counters, adds active time, notices idling and dwelling. Tests: vectors.test.ts, sessions.test.ts.
  */
 import { ACTIVE_CAP_MS, BOUNDS } from "./config.ts";
 import { compact } from "./numeric.ts";

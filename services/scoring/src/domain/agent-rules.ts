@@ -7,6 +7,9 @@
 /** The phone's model in `…Android 8.1.0; en-us; XBot_Senior Build/O11019…`, which may be called anything. */
 const ANDROID_MODEL = /(\bAndroid[ /-]?[\d.]*;(?: ?[a-z]{2}[-_][a-z]{2};)? ?)[^;()]*?(?=\)|;| Build\/)/i;
 
+/** Names for robots.txt only; no crawler sends them, so in an agent they prove nothing. */
+const CONTROL_TOKEN = /\b(?:Google|Applebot)-Extended\b/gi;
+
 /** Build and deployment tools and language runtimes that fetch by themselves. */
 const RUNTIME =
   /\bgo\/go\d|\bPython[ /]\d|\bPHP\/\d|\bPerl\/|\bRuby\/|\bNode(?:\.js)?\/\d|\b(?:containerd|cri-o|docker|buildah|podman|skopeo|helm|kubectl|terraform|ansible)\//i;
@@ -22,11 +25,11 @@ const BARE_NAME = /^(?:iPhone|iPad|iPod)\w*$|^(?:Firefox|BonEcho|Opera|Chrome|Sa
 
 /**
  * The agent as the bot rules should see it: without the model name of an Android browser (phones are called CUBOT, PHANTOM,
- * Discovery), and only if a browser engine follows, so that a bot's own product token is never cut out.
+ * Discovery) if a browser engine follows, so that a bot's own product token is never cut out; and without control tokens.
  */
 export function agentForBotCheck(userAgent: string): string {
-  if (!/AppleWebKit\/|Gecko\/|Presto\//.test(userAgent)) return userAgent;
-  return userAgent.replace(ANDROID_MODEL, "$1");
+  const agent = userAgent.replace(CONTROL_TOKEN, "");
+  return /AppleWebKit\/|Gecko\/|Presto\//.test(agent) ? agent.replace(ANDROID_MODEL, "$1") : agent;
 }
 
 export function looksAutomated(userAgent: string): boolean {

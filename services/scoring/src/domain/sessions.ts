@@ -24,7 +24,7 @@ export function enterSession(state: VisitorState, sessionId: string, at: number)
 
   const ended = state.live.filter((session) => isOver(session, at));
   const live = state.live.filter((session) => !isOver(session, at));
-  const session = live.find((candidate) => candidate.id === sessionId) ?? newSession(sessionId, at);
+  const session = live.find((candidate) => candidate.id === sessionId) ?? newSession(sessionId, Math.round(at));
   const others = live.filter((candidate) => candidate !== session);
   ended.push(...others.splice(0, others.length - (BOUNDS.liveSessions - 1)));
   for (const over of ended.sort((a, b) => a.lastAt - b.lastAt)) closeSession(state, over);

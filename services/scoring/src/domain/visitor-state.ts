@@ -1,7 +1,7 @@
 /**
  * What the fold remembers about one visitor: JSON values only, every list bounded (`BOUNDS`).
  * Typical size 1–2 KB serialised; worst case (four full sessions, 1,000 event ids) below 24 KB.
- * Tests: visitor-state.test.ts (bound), sessions.test.ts.
+ * Tests: fold.test.ts (bounds), sessions.test.ts.
  */
 import type { BehavioralClass, BotVerdict, DECISION_STAGES, DeviceLabel, EMOTIONAL_STATES, ReferralChannel } from "@headwater/protocol";
 import type { CategoryIndex } from "./page-categories.ts";

@@ -1,4 +1,4 @@
-/** emotionalState and decisionStage, with their finer forms. First match wins. Tests: ../vectors.test.ts, emotion-and-stage.test.ts. */
+/** emotionalState and decisionStage, with their finer forms. First match wins. Tests: emotion-and-stage.test.ts, ../vectors.test.ts. */
 import type { DECISION_STAGES, EMOTIONAL_STATES, FINE_EMOTIONS, FINE_STAGES } from "@headwater/protocol";
 import type { SessionState } from "../visitor-state.ts";
 
