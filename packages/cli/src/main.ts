@@ -1,0 +1,22 @@
+/** Runs the command line: arguments in, text out, exit code. All rules are in cli.ts. */
+import { runCli } from "./cli.ts";
+
+const stop = new AbortController();
+// The first signal ends a following command cleanly; the second one ends the process.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => stop.abort());
+// `headwater tap … | head` closes our output: that is a normal end.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(0);
+});
+
+process.exitCode = await runCli(process.argv.slice(2), {
+  out: (text) => {
+    if (process.stdout.write(text)) return undefined;
+    return new Promise((resolve) => void process.stdout.once("drain", resolve));
+  },
+  err: (text) => void process.stderr.write(text),
+  env: process.env,
+  cwd: process.env["INIT_CWD"] ?? process.cwd(),
+  stop: stop.signal,
+});
