@@ -2,8 +2,9 @@
 import fc from "fast-check";
 import { purgeStream } from "@headwater/messaging";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { type EdgeFixture, type RunningEdge, startEdgeFixture, type TestOutput } from "./testing/edge-fixture.ts";
+import { type EdgeFixture, type RunningEdge, startEdgeFixture } from "./testing/edge-fixture.ts";
 import { type FeedSocket, openFeed, refusedFeed } from "./testing/feed-socket.ts";
+import type { TestOutput } from "./testing/test-frame.ts";
 
 let fixture: EdgeFixture;
 let edge: RunningEdge;

@@ -24,6 +24,8 @@ const FULL_BYTES = 256 * 1024;
 const ROOM_BYTES = FULL_BYTES / 4;
 /** Frames for one socket before the next one has its turn. */
 const TURN_FRAMES = 64;
+/** Sockets this many frames apart share a read; who is further ahead would wait too long for the others. */
+const SHARED_SPAN = 5_000;
 /** How long a shared read waits for a member without room before it goes on without it. */
 const STALL_MS = 250;
 
@@ -89,6 +91,8 @@ export class Resumer {
     setImmediate(() => {
       this.#isTurnPlanned = false;
       for (const next of this.#turns.splice(0)) this.#turn(next);
+      // After all turns, so that sockets that came together share a read.
+      this.#startReads();
     });
   }
 
@@ -97,7 +101,6 @@ export class Resumer {
     const { hub } = this.#o;
     if (subscriber.position.next < hub.ring.from) {
       this.#waitingForRead.add(subscriber);
-      this.#startReads();
       return;
     }
     this.#feedFromRing(subscriber);
@@ -146,11 +149,12 @@ export class Resumer {
 
   #startReads(): void {
     while (this.#reads.size < this.#o.maxReads && this.#waitingForRead.size > 0) {
-      const members = new Set(this.#waitingForRead);
-      this.#waitingForRead.clear();
+      const waiting = [...this.#waitingForRead];
+      const from = waiting.reduce((lowest, member) => Math.min(lowest, member.position.next), Number.MAX_SAFE_INTEGER);
+      const members = new Set(waiting.filter((member) => member.position.next - from <= SHARED_SPAN));
+      for (const member of members) this.#waitingForRead.delete(member);
       const read: SharedRead = { members, reader: undefined };
       this.#reads.add(read);
-      const from = Math.min(...[...members].map((member) => member.position.next));
       read.reader = this.#o.source.read({
         from,
         onMessage: (msg) => this.#readMessage(read, msg),

@@ -5,9 +5,6 @@
 import { createPublisher, ensureStreams, type Nats, openNats, type Publisher } from "@headwater/messaging";
 import {
   type Credential,
-  encodeFrame,
-  type FrameHeader,
-  type LabelExt,
   type Plan,
   PLAN_LIMITS,
   type PlanLimits,
@@ -21,7 +18,7 @@ import { quietLogger, startNats, type TestNats } from "@headwater/testkit";
 import { type EdgeConfig, parseEdgeConfig } from "../config.ts";
 import type { Verification } from "../domain/handshake.ts";
 import { startEdge } from "../service.ts";
-import { label } from "./labels.ts";
+import { type TestOutput, testFrame } from "./test-frame.ts";
 
 export interface RunningEdge {
   service: Service;
@@ -50,24 +47,7 @@ export interface EdgeFixture {
   stop(): Promise<void>;
 }
 
-export interface TestOutput {
-  tenant: string;
-  ext?: Partial<LabelExt>;
-}
-
 export const FAST: Partial<EdgeConfig> = { EDGE_SWEEP_MS: 20, EDGE_READER_IDLE_MS: 0, EDGE_DRAIN_SPREAD_MS: 200 };
-
-export function testFrame(outputs: readonly TestOutput[], inSeq: number): string {
-  const keys = [...new Set(outputs.map((output) => output.tenant))];
-  const header: FrameHeader = { v: 1, family: "signals", gen: "g1", epoch: 1, in: inSeq, reg: 1, regs: [], n: outputs.length, keys };
-  return encodeFrame(
-    header,
-    outputs.map((output) => {
-      const { wire, ext } = label({ ...output.ext, k: keys.indexOf(output.tenant) });
-      return { wire, ext: JSON.stringify(ext) };
-    }),
-  );
-}
 
 export async function startEdgeFixture(options: { signalsMaxBytes?: number } = {}): Promise<EdgeFixture> {
   const nats = await startNats();

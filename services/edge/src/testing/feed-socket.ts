@@ -25,6 +25,7 @@ const WITHIN_MS = 15_000;
 export async function openFeed(url: string, options: { protocols?: string[]; headers?: Record<string, string> } = {}): Promise<FeedSocket> {
   const ws = new WebSocket(url, options.protocols ?? [], { headers: options.headers ?? {}, perMessageDeflate: false });
   const frames: FeedFrame[] = [];
+  const firsts = new Map<string, FeedFrame>();
   let events = 0;
   const watchers = new Set<() => void>();
   const closed = new Promise<{ code: number; reason: string }>((resolve) => {
@@ -37,6 +38,7 @@ export async function openFeed(url: string, options: { protocols?: string[]; hea
     // Our own server sends one JSON object with a type per frame; anything else fails the test here.
     const frame = JSON.parse(String(data)) as FeedFrame;
     frames.push(frame);
+    if (!firsts.has(frame.type)) firsts.set(frame.type, frame);
     if (frame.type === "event") events++;
     for (const watch of watchers) watch();
   });
@@ -62,8 +64,8 @@ export async function openFeed(url: string, options: { protocols?: string[]; hea
     events: () => frames.filter((frame) => frame.type === "event"),
     visitors: () => frames.filter((frame) => frame.type === "event").map((frame) => String(frame["visitorId"])),
     async first(type) {
-      await when(`a ${type} frame`, () => frames.some((frame) => frame.type === type));
-      const found = frames.find((frame) => frame.type === type);
+      await when(`a ${type} frame`, () => firsts.has(type));
+      const found = firsts.get(type);
       if (!found) throw new Error("unreachable");
       return found;
     },

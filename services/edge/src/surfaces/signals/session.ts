@@ -1,6 +1,5 @@
 /** One open Signals Feed socket: hello, heartbeats, client messages, gaps, the end. Tests: service.int.test.ts. */
-import type { Credential, FeedInclude } from "@headwater/protocol";
-import { FEED_CLOSE, type FeedClose, SCORING_MODEL_VERSION } from "@headwater/protocol";
+import { type Credential, FEED_CLOSE, type FeedClose, type FeedInclude, SCORING_MODEL_VERSION } from "@headwater/protocol";
 import type { CursorSeal } from "../../adapters/cursor-seal.ts";
 import type { StreamHub } from "../../adapters/hub.ts";
 import type { Resumer } from "../../adapters/resume.ts";
