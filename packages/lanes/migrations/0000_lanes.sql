@@ -1,4 +1,4 @@
--- Snapshots of fold state, keyed by family and lane (not by service). Bodies are zstd-compressed NDJSON; sha256 is of the stored body.
+-- Snapshots of fold state, keyed by family and lane (not by service). Bodies are NDJSON of [key, state] behind one byte (0 raw, 1 zstd); sha256 is of the stored body.
 CREATE TABLE lanes.heads (
   family text NOT NULL,
   gen text NOT NULL,

@@ -1,8 +1,8 @@
 /** Messages between the reader and the loop of one lane: bounded in bytes, one waiter. Tests: input-queue.test.ts. */
 import type { ReadMessage } from "@headwater/messaging";
 
-const HIGH_BYTES = 4 * 1024 * 1024;
-const LOW_BYTES = 2 * 1024 * 1024;
+const HIGH_BYTES = 2 * 1024 * 1024;
+const LOW_BYTES = 1024 * 1024;
 
 export class InputQueue {
   #messages: ReadMessage[] = [];

@@ -43,7 +43,10 @@ export interface RunnerDeps<Config> {
 
 /** Frames may be this large at most; JetStream's limit is 1 MiB with headers. */
 const HARD_FRAME_BYTES = 1024 * 1024 - 16 * 1024;
-const REPLAY_CHUNK_EVENTS = 4_096;
+/** Small enough that timers (lease renewals) of the process run on time between chunks. */
+const REPLAY_CHUNK_EVENTS = 1_024;
+/** 16 lanes over one connection stay below the server's limit of 64 MiB per connection. */
+const BYTES_IN_FLIGHT = 2_304 * 1024;
 const ADOPT_EVERY_MS = 1_000;
 /** With that many changes since the oldest snapshot, config is adopted once a minute only: frames carry the list. */
 const MANY_CHANGES = 256;
@@ -314,7 +317,7 @@ export class LaneRunner<Input, State, Config> {
     this.#reader = openReader(this.#deps.nats, {
       stream: inputStreamName(this.#family.input, this.lane),
       from: { seq: fromSeq },
-      maxBytesInFlight: 4 * 1024 * 1024,
+      maxBytesInFlight: BYTES_IN_FLIGHT,
       log: this.#log,
       onMessage: (message) => this.#queue.push(message),
       onGap: ({ from, to }) => {
@@ -358,6 +361,7 @@ export class LaneRunner<Input, State, Config> {
       this.#engine.fold(items, reg ?? 0, false);
       this.#eventCount += items.length;
       this.#folded = items.at(-1)?.seq ?? this.#folded;
+      await yieldToTimers();
       // Long replays with eviction: what is over the budget must be able to leave memory.
       await this.#roomInMemory(true);
     }
@@ -425,7 +429,7 @@ export class LaneRunner<Input, State, Config> {
       const frames = buildFrames(this.#frameContext(reg, registryLog), outputs, this.#deps.options.maxFrameBytes, HARD_FRAME_BYTES);
       for (const frame of frames) await this.#writer.publish(frame);
       this.#confirm(last.seq);
-    }
+    } else await yieldToTimers();
   }
 
   /** Nothing to fold: waits for input, or until a position frame, a snapshot or an idle frame is due. */
@@ -618,4 +622,9 @@ export class LaneRunner<Input, State, Config> {
   #stopError(): Error {
     return this.#lease.isHeld() ? new Stopping() : new OwnershipLost("the lease is gone");
   }
+}
+
+/** Chunks that wait for nothing would keep the process from reading sockets and renewing leases. */
+function yieldToTimers(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -3,11 +3,9 @@
  * newest versions of every page are kept. Touches nothing but that schema. Tests: snapshot-store.int.test.ts.
  */
 import { createHash } from "node:crypto";
-import { promisify } from "node:util";
-import { constants, zstdCompress, zstdDecompress } from "node:zlib";
+import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { withTransaction } from "@headwater/postgres";
 import type { Pool, PoolClient } from "pg";
-import type { KeyLine } from "./lane-state.ts";
 import type { RegChange } from "./registry-log.ts";
 import { NewerSnapshot, OwnershipLost } from "./types.ts";
 
@@ -46,8 +44,8 @@ export interface RoundToStore {
   inSeq: number;
   epoch: number;
   schema: number;
-  pages: { page: number; sha256: Buffer; body: Buffer }[];
-  cold: { key: string; sha256: Buffer; body: Buffer }[];
+  pages: ({ page: number } & Body)[];
+  cold: ({ key: string } & Body)[];
   tombstones: string[];
   registryChanges: RegChange[];
 }
@@ -59,24 +57,38 @@ export interface PoisonItem {
 
 export type KeyState = [key: string, json: unknown];
 
-const compressAsync = promisify(zstdCompress);
-const decompressAsync = promisify(zstdDecompress);
 const ROWS_PER_STATEMENT = 64;
 const COLD_PER_STATEMENT = 500;
 const LANE = "family = $1 AND gen = $2 AND lane = $3";
 
-export async function compressLines(lines: readonly string[]): Promise<{ sha256: Buffer; body: Buffer }> {
-  const body = await compressAsync(lines.join("\n"), { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
+export interface Body {
+  sha256: Buffer;
+  body: Buffer;
+}
+
+/** First byte of a body: how the rest is stored. */
+const RAW = 0;
+const ZSTD = 1;
+/** Below this the set-up of a compressor costs more than it saves; the asynchronous one costs a millisecond at any size. */
+const COMPRESS_FROM_CHARS = 8_192;
+
+export function encodeBody(lines: readonly string[]): Body {
+  const text = lines.join("\n");
+  const body =
+    text.length < COMPRESS_FROM_CHARS
+      ? Buffer.concat([Buffer.of(RAW), Buffer.from(text, "utf8")])
+      : Buffer.concat([Buffer.of(ZSTD), zstdCompressSync(text, { params: { [constants.ZSTD_c_compressionLevel]: 1 } })]);
   return { body, sha256: createHash("sha256").update(body).digest() };
 }
 
 /** @throws CorruptSnapshot */
-export async function decompressLines(row: { sha256: Buffer | null; body: Buffer }, where: string, inSeq: number): Promise<KeyState[]> {
+export function decodeBody(row: { sha256: Buffer | null; body: Buffer }, where: string, inSeq: number): KeyState[] {
   const actual = createHash("sha256").update(row.body).digest();
   if (row.sha256 === null || !actual.equals(row.sha256)) throw new CorruptSnapshot(`${where}: checksum differs`, inSeq);
   try {
-    const text = (await decompressAsync(row.body)).toString("utf8");
-    // Written by `compressLines` from `[key, state]` lines, and the checksum held.
+    const rest = row.body.subarray(1);
+    const text = (row.body[0] === ZSTD ? zstdDecompressSync(rest) : rest).toString("utf8");
+    // Written by `encodeBody` from `[key, state]` lines, and the checksum held.
     return text === "" ? [] : text.split("\n").map((line) => JSON.parse(line) as KeyState);
   } catch (error) {
     throw new CorruptSnapshot(`${where}: unreadable`, inSeq, { cause: error });
@@ -120,12 +132,10 @@ export class SnapshotStore {
        WHERE ${LANE} AND in_seq <= $4 ORDER BY page, in_seq DESC`,
       [...this.#key, inSeq],
     );
-    return Promise.all(
-      rows.map(async (row) => {
-        this.#checkSchema(row.schema);
-        return { schema: row.schema, keys: await decompressLines(row, `page ${row.page}`, Number(row.in_seq)) };
-      }),
-    );
+    return rows.map((row) => {
+      this.#checkSchema(row.schema);
+      return { schema: row.schema, keys: decodeBody(row, `page ${row.page}`, Number(row.in_seq)) };
+    });
   }
 
   /** Keys that have a cold row, for the key filter. */
@@ -146,7 +156,7 @@ export class SnapshotStore {
     for (const row of rows) {
       if (row.body === null) continue;
       this.#checkSchema(row.schema);
-      const [entry] = await decompressLines({ sha256: row.sha256, body: row.body }, "cold key", Number(row.in_seq));
+      const [entry] = decodeBody({ sha256: row.sha256, body: row.body }, "cold key", Number(row.in_seq));
       if (entry) result.push({ key: entry[0], json: entry[1], schema: row.schema });
     }
     return result;
@@ -302,9 +312,4 @@ function bytes(key: string): Buffer {
 
 function* slices<T>(items: readonly T[], size: number): IterableIterator<T[]> {
   for (let i = 0; i < items.length; i += size) yield items.slice(i, i + size);
-}
-
-/** One cold row per key. */
-export async function compressKey(entry: KeyLine): Promise<{ key: string; sha256: Buffer; body: Buffer }> {
-  return { key: entry.key, ...(await compressLines([entry.line])) };
 }

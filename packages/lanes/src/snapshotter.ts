@@ -5,7 +5,7 @@
 import type { Clock, Logger } from "@headwater/runtime";
 import type { LaneState, Round } from "./lane-state.ts";
 import type { RegistryLog } from "./registry-log.ts";
-import { compressKey, compressLines, type RoundToStore, type SnapshotStore } from "./snapshot-store.ts";
+import { encodeBody, type RoundToStore, type SnapshotStore } from "./snapshot-store.ts";
 import { type LaneOptions, OwnershipLost } from "./types.ts";
 
 const SLICE_MS = 2;
@@ -102,8 +102,8 @@ export class Snapshotter<State> {
         busyMs += clock.monotonicMs() - sliceAt;
         // The fold adds images of pages that it is about to change.
         for (const image of round.images.splice(0)) {
-          stored.pages.push({ page: image.page, ...(await compressLines(image.lines)) });
-          for (const entry of image.evicted) stored.cold.push(await compressKey(entry));
+          stored.pages.push({ page: image.page, ...encodeBody(image.lines) });
+          for (const { key, line } of image.evicted) stored.cold.push({ key, ...encodeBody([line]) });
         }
         more ||= round.images.length > 0;
         if (more) await new Promise((resolve) => setImmediate(resolve));

@@ -34,7 +34,10 @@ export interface ReaderOptions {
   onGap?(gap: { from: number; to: number }): void;
   /** `onMessage` threw or rejected: the reader has stopped; its position is before that message. */
   onError?(error: unknown): void;
-  /** Default 8 MiB; at least 3 MiB, so that two of the largest messages fit. */
+  /**
+   * Default 8 MiB; at least 2.25 MiB, so that two of the largest messages fit. The sum over all readers of a connection must stay
+   * well below the server's `max_pending` (64 MiB), or a busy process is cut off as a slow consumer.
+   */
   maxBytesInFlight?: number;
   log?: Logger;
 }
@@ -56,6 +59,7 @@ const SILENCE_MS = 3 * HEARTBEAT_MS;
 const IDLE_CONSUMER_LIVES_MS = 30_000;
 const HEALTHY_MS = 10_000;
 const SLOTS = 2;
+const MIN_BYTES_IN_FLIGHT = SLOTS * 1_152 * 1024;
 
 interface Slot {
   index: number;
@@ -99,7 +103,7 @@ class OrderedReader implements Reader {
     this.#nats = nats;
     this.#connection = connection;
     this.#options = options;
-    this.#maxPullBytes = Math.floor(Math.max(options.maxBytesInFlight ?? 8 * 1024 * 1024, 3 * 1024 * 1024) / SLOTS);
+    this.#maxPullBytes = Math.floor(Math.max(options.maxBytesInFlight ?? 8 * 1024 * 1024, MIN_BYTES_IN_FLIGHT) / SLOTS);
     this.#start = options.from;
     if (typeof options.from === "object" && "seq" in options.from) this.#handled = this.#received = Math.max(0, options.from.seq - 1);
     const caughtUp = Promise.withResolvers<void>();
