@@ -69,15 +69,24 @@ function isHeader(value: unknown): value is FrameHeader {
   const h = value as Record<string, unknown>;
   return (
     h["v"] === FRAME_VERSION &&
-    typeof h["family"] === "string" &&
+    FAMILIES.has(h["family"]) &&
     typeof h["gen"] === "string" &&
-    Number.isSafeInteger(h["epoch"]) &&
-    Number.isSafeInteger(h["in"]) &&
-    Number.isSafeInteger(h["reg"]) &&
-    Number.isSafeInteger(h["n"]) &&
+    isPosition(h["epoch"]) &&
+    isPosition(h["in"]) &&
+    (h["at"] === undefined || isPosition(h["at"])) &&
+    isPosition(h["reg"]) &&
+    isPosition(h["n"]) &&
     Array.isArray(h["keys"]) &&
-    Array.isArray(h["regs"])
+    h["keys"].every((key) => typeof key === "string") &&
+    Array.isArray(h["regs"]) &&
+    h["regs"].every((pair) => Array.isArray(pair) && pair.length === 2 && pair.every(isPosition))
   );
+}
+
+const FAMILIES: ReadonlySet<unknown> = new Set(OUTPUT_FAMILIES);
+
+function isPosition(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
 /** Byte ranges `[start, end)` into `body`, alternating wire, ext, wire, ext, … Throws RangeError when there are not `2 n` lines. */

@@ -72,12 +72,12 @@ export function natsPermissions(user: NatsUser): NatsPermissions {
     case "edge":
       return service("edge", ["presence.*"], ["svc.edge.>", "presence.*"]);
     case "admin":
-      return { publish: { allow: ["svc.>", "rpc.>", "$SRV.>", ...inbox, ...readStreams] }, subscribe: { allow: [">"] } };
+      // Asks, never answers: without inboxes to publish to it cannot forge a service's answer.
+      return { publish: { allow: ["svc.>", "rpc.>", "$SRV.>", ...readStreams] }, subscribe: { allow: [">"] } };
     case "tap":
       return {
         publish: {
           allow: [
-            ...inbox,
             "$SRV.>",
             "$JS.API.INFO",
             "$JS.API.STREAM.INFO.*",
