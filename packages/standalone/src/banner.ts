@@ -6,17 +6,22 @@ export function banner(url: string, keys: DemoKeys | undefined): string {
     return ["", "  make a key:   npx headwater keys create --tenant acme --plan scale --scopes signals:read,events:write", ""].join("\n");
   }
   const feed = `${url.replace(/^http/, "ws")}/signals/stream`;
-  const event = {
+  const event = JSON.stringify({
     events: [
       {
         type: "pageview",
         visitorId: "vis_you",
         sessionId: "sess_1",
+        timestamp: 0,
         page: { url: "https://shop.example/pricing", path: "/pricing", title: "Pricing" },
-        device: { userAgent: "Mozilla/5.0 (X11; Linux x64) Firefox/140.0", viewport: { width: 1280, height: 800 } },
+        device: {
+          userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+          viewport: { width: 1280, height: 800 },
+        },
       },
     ],
-  };
+    // The shell fills in the time of the post.
+  }).replace('"timestamp":0', `"timestamp":'$(date +%s)'000`);
   return `
   feed          ${feed}
   demo tenant   ${keys.tenant} (plan scale)
@@ -29,7 +34,7 @@ export function banner(url: string, keys: DemoKeys | undefined): string {
 
   post an event of your own:
     curl -sS ${url}/v1/events -H 'X-API-Key: ${keys.writeKey}' -H 'Content-Type: application/json' \\
-      -d '${JSON.stringify(event)}'
+      -d '${event}'
 
   look inside:  npx headwater status · npx headwater tap signals --follow · npx headwater doctor
 `;
