@@ -1,3 +1,3 @@
 /** The scoring model without its service: for acceptance measurements and benchmarks that need no broker. */
 export { openCatalog } from "./adapters/catalog.ts";
-export { compileSiteScoring, foldVisit, newVisitorState, SCORING_VERSION } from "./domain/index.ts";
+export { compileSiteScoring, foldVisit, newVisitorState, SCORING_VERSION, type VisitorState } from "./domain/index.ts";

@@ -15,7 +15,7 @@ const RegistryFile = z.object({
   version: z.string(),
   entries: z.array(
     z.object({
-      token: z.string().min(2),
+      token: z.string().min(3),
       name: z.string().min(1),
       category: z.enum(BOT_CATEGORIES),
       at: z.enum(["start", "word"]).optional(),
@@ -61,13 +61,31 @@ function loadRegistry(): RegistryData {
 
 function nameOf(crawler: z.infer<typeof Crawlers>[number]): RegistryName {
   const category = CATEGORY_OF_TAG.find(([tag]) => crawler.tags.includes(tag))?.[1] ?? "unknown_bot";
-  return { pattern: new RegExp(crawler.pattern, "i"), name: plainName(crawler.pattern), category };
+  const literal = literalOf(crawler.pattern);
+  const name = plainName(literal?.token ?? crawler.pattern);
+  return literal === null ? { pattern: new RegExp(crawler.pattern, "i"), name, category } : { ...literal, name, category };
 }
 
-/** Readable name from a pattern: the first literal run without regular-expression syntax. */
-function plainName(pattern: string): string {
-  const unescaped = pattern.replace(/\[(.)[^\]]*\]/g, "$1").replace(/\\([/.+()-])/g, "$1");
-  return unescaped.replace(/^\W+|[^\w!)]+$/g, "").replace(/[|(].*$/, "") || unescaped;
+/** The text a pattern stands for, if it is only text but for escapes, a leading `^` and `[aA]`; null for a real regular expression. */
+function literalOf(pattern: string): { token: string; at?: "start" } | null {
+  const body = pattern
+    .replace(/^\^/, "")
+    .replace(/\[(\w)(\w)\]/g, (both, a: string, b: string) => (a.toLowerCase() === b.toLowerCase() ? a : both));
+  const hasSyntax = /[\\[\](){}|*+?^$.]/.test(body.replace(/\\[^\w\s]/g, ""));
+  const token = body.replace(/\\([^\w\s])/g, "$1");
+  if (hasSyntax || token.length < 3) return null;
+  return pattern.startsWith("^") ? { token, at: "start" } : { token };
+}
+
+/** Readable name from a token or a pattern: its text up to the first alternative, without outer punctuation. */
+function plainName(text: string): string {
+  const name = text
+    .replace(/\[(\w)[^\]]*\]/g, "$1")
+    .replace(/\\(\W)/g, "$1")
+    .replace(/^\W+/, "")
+    .replace(/[|(].*$/, "")
+    .replace(/[\s/;:-]+$/, "");
+  return name === "" ? text : name;
 }
 
 function parseAgent(userAgent: string): ParsedAgent {

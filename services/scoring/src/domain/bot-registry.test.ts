@@ -10,8 +10,9 @@ const registry: RegistryData = {
     { token: "Java/", name: "Java", category: "scraper", at: "start" },
   ],
   names: [
-    { pattern: /acme ?bot/i, name: "Acme", category: "seo_tool" },
-    { pattern: /chrome/i, name: "never alone", category: "seo_tool" },
+    { token: "AcmeBot", name: "Acme", category: "seo_tool" },
+    { pattern: /other ?crawl(?:er)?/i, name: "Other", category: "seo_tool" },
+    { token: "chrome", name: "never alone", category: "seo_tool" },
   ],
 };
 const matcher = createBotMatcher(registry, (userAgent) => /bot|crawl|spider|phantom|discover/i.test(userAgent));
@@ -25,6 +26,7 @@ describe("bot registry", () => {
     ["Mozilla/5.0 ZAP/2.1 scan", { name: "ZAP", category: "scanner" }],
     ["Java/17.0.1 with more", { name: "Java", category: "scraper" }],
     ["Mozilla/5.0 (compatible; AcmeBot/1)", { name: "Acme", category: "seo_tool" }],
+    ["Mozilla/5.0 (compatible; Other Crawler/1)", { name: "Other", category: "seo_tool" }],
     ["FooSpider/1.0 more", { category: "unknown_bot" }],
     ["", null],
     ["   ", null],

@@ -4,22 +4,21 @@
  */
 import type { BotCategory } from "@headwater/protocol";
 import { agentForBotCheck, looksAutomated, looksLikeAppliance } from "./agent-rules.ts";
+import { createTokenIndex, type TokenPlace } from "./token-index.ts";
 
 export interface RegistryEntry {
-  /** Looked for without regard to case. */
+  /** At least three characters, looked for without regard to case. */
   readonly token: string;
   readonly name: string;
   readonly category: BotCategory;
-  /** `word`: no letter or digit around it. `start`: the agent begins with it. Default: anywhere. */
-  readonly at?: "start" | "word" | undefined;
+  readonly at?: TokenPlace;
 }
 
-/** A known crawler that only names an agent already found to be a bot. */
-export interface RegistryName {
-  readonly pattern: RegExp;
-  readonly name: string;
-  readonly category: BotCategory;
-}
+/** A known crawler that only names an agent already found to be a bot: by a token, or by a pattern where a token will not do. */
+export type RegistryName = { readonly name: string; readonly category: BotCategory } & (
+  | { readonly token: string; readonly at?: "start" | undefined }
+  | { readonly pattern: RegExp }
+);
 
 export interface RegistryData {
   readonly version: string;
@@ -39,35 +38,21 @@ export interface BotMatcher {
 }
 
 export function createBotMatcher(registry: RegistryData, looksLikeBot: (userAgent: string) => boolean): BotMatcher {
-  const entries = registry.entries
-    .map((entry) => ({ entry, token: entry.token.toLowerCase() }))
-    .sort((a, b) => b.token.length - a.token.length);
-  const names = [...registry.names].sort((a, b) => b.pattern.source.length - a.pattern.source.length);
+  const own = createTokenIndex(registry.entries.map((entry) => ({ token: entry.token, at: entry.at, value: entry })));
+  const known = createTokenIndex(
+    registry.names.flatMap((name) => ("token" in name ? [{ token: name.token, at: name.at, value: name }] : [])),
+  );
+  const patterns = registry.names.filter((name) => "pattern" in name);
   return {
     match(userAgent) {
       // Silence is judged by humanConfidence, not by a registry.
       if (userAgent.trim() === "") return null;
       const checked = agentForBotCheck(userAgent);
-      const lower = checked.toLowerCase();
-      const own = entries.find(({ entry, token }) => occurs(lower, token, entry.at));
-      if (own !== undefined) return { category: own.entry.category, name: own.entry.name };
+      const entry = own.longestIn(checked);
+      if (entry !== undefined) return { category: entry.category, name: entry.name };
       if (looksLikeAppliance(checked) || (!looksAutomated(checked) && !looksLikeBot(checked))) return null;
-      const known = names.find(({ pattern }) => pattern.test(checked));
-      return known === undefined ? { category: "unknown_bot" } : { category: known.category, name: known.name };
+      const found = known.longestIn(checked) ?? patterns.find(({ pattern }) => pattern.test(checked));
+      return found === undefined ? { category: "unknown_bot" } : { category: found.category, name: found.name };
     },
   };
-}
-
-function occurs(text: string, token: string, at: RegistryEntry["at"]): boolean {
-  if (at === "start") return text.startsWith(token);
-  if (at === undefined) return text.includes(token);
-  for (let i = text.indexOf(token); i !== -1; i = text.indexOf(token, i + 1)) {
-    if (!isWordPart(text.charCodeAt(i - 1)) && !isWordPart(text.charCodeAt(i + token.length))) return true;
-  }
-  return false;
-}
-
-/** Lower-case ASCII letter or digit; NaN outside the text is not. */
-function isWordPart(code: number): boolean {
-  return (code >= 97 && code <= 122) || (code >= 48 && code <= 57);
 }

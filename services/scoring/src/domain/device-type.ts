@@ -55,24 +55,26 @@ const PHONE_SERIES = /^(?:SM-[AFGJMN]\d|moto [egxz]\b|Pixel \d)/i;
 const PHONE =
   /\bWindows Phone\b|\bIEMobile\b|\bWPDesktop\b|\(Mobile;|KAI ?OS\/|\bMIDP\b|\bSymbian|\bSeries ?60\b|BlackBerry|\bBB10\b|Opera Mobi|Opera Mini|\bBada\b|\bMAUI\b|\bUP\.Browser|\bUCWEB\/|\bDoCoMo\/|WAP[- ]Browser|; Adr \d|\bwebOS\/1\.|\bwebOS\/2\./i;
 
-/** @param parsed the library's device type; used where it knows the model and the tokens do not tell. */
-export function deviceTypeOf(userAgent: string, parsed: string | undefined): DeviceType {
+/** @param askParser the library's device type; asked only where the tokens do not tell. */
+export function deviceTypeOf(userAgent: string, askParser: () => string | undefined): DeviceType {
   if (/\biPad\b/.test(userAgent)) return "tablet";
   if (/\biPhone|\biPod\b|\biPh\d/.test(userAgent)) return "mobile";
-  if (parsed === "smarttv" || parsed === "console") return "desktop";
   if (PHONE.test(userAgent)) return "mobile";
-  if (/\bAndroid\b/.test(userAgent)) return androidType(userAgent, parsed);
+  if (/\bAndroid\b/.test(userAgent)) return androidType(userAgent, askParser);
   if (/\bPlayBook\b|\bSilk\/|\bKindle\b|;\s*Tablet;|\bTouchPad\b/.test(userAgent)) return "tablet";
   if (/\bWindows\b|\bMacintosh\b|\bX11\b|\bCrOS\b/.test(userAgent)) return "desktop";
+  const parsed = askParser();
   return parsed === "mobile" || parsed === "tablet" ? parsed : "desktop";
 }
 
-function androidType(userAgent: string, parsed: string | undefined): DeviceType {
+function androidType(userAgent: string, askParser: () => string | undefined): DeviceType {
   const model = modelOf(userAgent);
   if (COMPUTER_MODEL.test(model)) return "desktop";
   // `apad` is how one large family of browsers reports Android tablets.
   if (TABLET_WORD.test(model) || TABLET_SERIES.test(model) || /\/apad\b/.test(userAgent)) return "tablet";
   if (/\bMobile\b/.test(userAgent) || PHONE_SERIES.test(model)) return "mobile";
+  const parsed = askParser();
+  if (parsed === "smarttv" || parsed === "console") return "desktop";
   if (parsed === "tablet") return "tablet";
   // Without a browser's closing `Safari/` or `Firefox/` the absence of `Mobile` says nothing; Android below 3 had no tablets.
   const isWholeBrowser = /\bSafari\/|\bFirefox\/|\bOPR\//.test(userAgent);

@@ -55,8 +55,15 @@ const SYSTEM_ALIASES: ReadonlyMap<string, string> = new Map([
 ]);
 
 export function deviceOf(userAgent: string, parse: (userAgent: string) => ParsedAgent): DeviceLabel {
-  const parsed = parse(userAgent);
-  return labelOf(deviceTypeOf(userAgent, parsed.deviceType), browserOf(userAgent), systemOf(userAgent, parsed.os));
+  // The parser costs more than everything else here together and most agents never need it.
+  let parsed: ParsedAgent | undefined;
+  const ask = (): ParsedAgent => (parsed ??= parse(userAgent));
+  const type = deviceTypeOf(userAgent, () => ask().deviceType);
+  return labelOf(
+    type,
+    browserOf(userAgent),
+    systemOf(userAgent, () => ask().os),
+  );
 }
 
 /**
@@ -88,8 +95,8 @@ function browserOf(userAgent: string): string {
   return BROWSERS.find(([token]) => token.test(userAgent))?.[1] ?? "Unknown";
 }
 
-function systemOf(userAgent: string, parsed: string | undefined): string {
-  return SYSTEMS.find(([token]) => token.test(userAgent))?.[1] ?? SYSTEM_ALIASES.get(parsed ?? "") ?? "Unknown";
+function systemOf(userAgent: string, askParser: () => string | undefined): string {
+  return SYSTEMS.find(([token]) => token.test(userAgent))?.[1] ?? SYSTEM_ALIASES.get(askParser() ?? "") ?? "Unknown";
 }
 
 function labelOf(type: DeviceLabel["type"], browser: string, os: string): DeviceLabel {

@@ -4,9 +4,10 @@ import type { SessionState } from "../visitor-state.ts";
 
 /** Signal values 0–1 in `SCORE_SIGNALS.abandonment` order; zeros once bought. All but the first scale with the place in the funnel. */
 export function abandonmentSignals(session: SessionState, engagement: number): number[] {
-  if (session.bought) return [0, ...session.abandonment.map(() => 0)];
-  const flow = flowFactor(session);
-  return [1 - engagement / 100, ...session.abandonment.map((signal) => flow * signal)];
+  const flow = session.bought ? 0 : flowFactor(session);
+  const signals = [session.bought ? 0 : 1 - engagement / 100];
+  for (const signal of session.abandonment) signals.push(flow * signal);
+  return signals;
 }
 
 function flowFactor(session: SessionState): number {
