@@ -42,7 +42,7 @@ const CATEGORY_OF_TAG: readonly (readonly [string, BotCategory])[] = [
   ["academic", "scraper"],
 ];
 
-export const REGISTRY_FILE = new URL("../../data/bot-registry.json", import.meta.url);
+const REGISTRY_FILE = new URL("../../data/bot-registry.json", import.meta.url);
 
 /** @param maxEntries distinct user agents kept in memory, about 0.5 KB each. */
 export function openCatalog(maxEntries?: number): Catalog {
