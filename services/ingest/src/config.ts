@@ -37,6 +37,9 @@ export const IngestEnv = z.object({
     .default(67_108_864)
     .describe("Bytes that may wait for the log in this instance; above it answers 429"),
   COLLECTOR_LANE_QUEUE_BYTES: envNumber(65_536, 4_294_967_296).default(4_194_304).describe("The same for one lane"),
+  COLLECTOR_BODY_BYTES: envNumber(4_194_304, 4_294_967_296)
+    .default(134_217_728)
+    .describe("Request bodies that may be in memory at once in this instance, bytes; above it answers 503"),
   COLLECTOR_REMEMBERED_IDS: envNumber(1_000, 10_000_000)
     .default(200_000)
     .describe("Event ids remembered to count repeats in answers; the fold remembers longer"),
@@ -55,6 +58,7 @@ export interface IngestConfig {
   erasureTimeoutMs: number;
   queueBytes: number;
   laneQueueBytes: number;
+  bodyBytes: number;
   rememberedIds: number;
   privacyEntries: number;
 }
@@ -75,6 +79,7 @@ export function parseIngestConfig(env: Env): IngestConfig {
     erasureTimeoutMs: e.COLLECTOR_ERASURE_TIMEOUT_MS,
     queueBytes: e.COLLECTOR_QUEUE_BYTES,
     laneQueueBytes: e.COLLECTOR_LANE_QUEUE_BYTES,
+    bodyBytes: e.COLLECTOR_BODY_BYTES,
     rememberedIds: e.COLLECTOR_REMEMBERED_IDS,
     privacyEntries: e.COLLECTOR_PRIVACY_ENTRIES,
   };

@@ -26,6 +26,7 @@ import { combineHealth, type Deps, type HealthReport, ResourceStack, type Servic
 import { createEventIds } from "./adapters/event-ids.ts";
 import { createEventValidator } from "./adapters/event-validator.ts";
 import { Gate } from "./adapters/gate.ts";
+import { BodyBudget } from "./adapters/http-body.ts";
 import { intakeRouter } from "./adapters/http-routes.ts";
 import { PrivacyIndex, consentRecords, erasureRecords } from "./adapters/privacy-index.ts";
 import { createPrivacyStore } from "./adapters/privacy-store.ts";
@@ -161,6 +162,7 @@ export async function startIngest(config: IngestConfig, deps: Deps, overrides: I
         privacy,
         limiter,
         log: visits,
+        budget: new BodyBudget(config.bodyBytes),
         acknowledged: new RecentMap(config.rememberedIds),
         clock,
         newId,

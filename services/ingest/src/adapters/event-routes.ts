@@ -13,7 +13,7 @@ import type { RecentMap } from "../domain/recent-map.ts";
 import { IntakeRefused, type Limiter, type Privacy, type RateAnswer, type VisitLine, type VisitLog } from "../ports.ts";
 import type { Telemetry } from "../telemetry.ts";
 import { type Entry, type Gate, header } from "./gate.ts";
-import { readJsonBody } from "./http-body.ts";
+import { type BodyBudget, readJsonBody } from "./http-body.ts";
 
 export interface EventRouteOptions {
   gate: Gate;
@@ -21,6 +21,7 @@ export interface EventRouteOptions {
   privacy: Privacy;
   limiter: Limiter;
   log: VisitLog;
+  budget: BodyBudget;
   /** `tenant:visitor:_eid` of events acknowledged lately. */
   acknowledged: RecentMap<true>;
   clock: Clock;
@@ -39,17 +40,22 @@ export function eventHandler(options: EventRouteOptions): (req: IncomingMessage,
     if (isEdgeCapture && entry.credential.keyType !== "server") {
       return gate.refuse(res, "key_type_not_allowed", { message: "Edge capture needs a server key" });
     }
-    const body = await readJsonBody(req);
-    if (!body.ok) {
-      if (body.code === "aborted") return;
-      return gate.refuse(res, body.code, body.message === undefined ? {} : { message: body.message });
-    }
+    const body = await readJsonBody(req, options.budget);
     const startedMs = options.clock.monotonicMs();
+    const rateOf = (events: number): RateAnswer =>
+      options.limiter.take(entry.credential.keyId, entry.credential.limits.collectorEventsPerSecond, events);
+    if (!body.ok) {
+      setRateHeaders(res, rateOf(0));
+      return gate.refuseBody(res, body);
+    }
     const batch = readBatch(body.value);
-    if (!batch.ok) return gate.refuse(res, batch.code, { message: batch.message });
+    if (!batch.ok) {
+      setRateHeaders(res, rateOf(0));
+      return gate.refuse(res, batch.code, { message: batch.message });
+    }
 
     const plan = planOf(req, entry, batch, { isEdgeCapture, receivedAt, bodyBytes: body.bytes }, options);
-    const rate = options.limiter.take(entry.credential.keyId, entry.credential.limits.collectorEventsPerSecond, batch.events.length);
+    const rate = rateOf(batch.events.length);
     setRateHeaders(res, rate);
     if (plan.errors.length === batch.events.length) {
       options.telemetry.rejectedBatch(plan.errors.length);

@@ -1,7 +1,8 @@
-import { inputStreamName, LANE_COUNT, laneOf, VisitInput, visitorKey } from "@headwater/protocol";
+import { connect } from "node:net";
+import { inputStreamName, LANE_COUNT, laneOf, natsPermissions, VisitInput, visitorKey } from "@headwater/protocol";
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
-import { until } from "@headwater/testkit";
+import { startNats, until } from "@headwater/testkit";
 import { type Harness, startHarness } from "../testing/harness.ts";
 import { pageview } from "../testing/samples.ts";
 
@@ -100,6 +101,33 @@ describe("faults", () => {
     const lanes = (await h.stored()).map((input) => laneOf(visitorKey(input.tenantId, input.visitorId), LANE_COUNT));
     expect(lanes).toStrictEqual([...lanes].sort((a, b) => a - b));
     expect(lanes.length).toBe(60);
+  });
+
+  it("answers 503 when too many bodies are in memory, and forgets a sender that went away", async () => {
+    h = await startHarness({ config: { bodyBytes: 1_000 } });
+    const { port } = new URL(h.url);
+    const slow = connect(Number(port), "127.0.0.1");
+    slow.write(
+      `POST /v1/events HTTP/1.1\r\nHost: x\r\nX-API-Key: browser\r\nContent-Type: text/plain\r\nContent-Length: 900\r\n\r\n${"x".repeat(800)}`,
+    );
+    const post = () => h.send({ body: { events: [event()] } });
+    await until("the memory is used up", async () => (await post()).status === 503);
+    slow.destroy();
+    await until("the memory is free again", async () => (await post()).status === 202);
+    await h.service.settled({ withinMs: 1_000 });
+  });
+
+  it("runs with the permissions of its own NATS user", async () => {
+    const users = { ingest: { user: "ingest", password: "one" }, test: { user: "test", password: "two" } };
+    const nats = await startNats({ users: [{ ...users.ingest, permissions: natsPermissions("ingest") }, users.test] });
+    h = await startHarness({ nats, users });
+    h.answerErasures();
+    expect((await h.send({ body: { events: [event()] } })).status).toBe(202);
+    expect((await h.send({ path: "/v1/optout", body: { visitorId: "v" } })).status).toBe(202);
+    const transition = { type: "_consent_transition", visitorId: "v", timestamp: 1, newConsent: { analytics: false } };
+    expect((await h.send({ body: { events: [transition] } })).status).toBe(202);
+    await h.service.stop();
+    await nats.stop();
   });
 
   it("never answers 5xx and never stores nonsense, whatever the body (fuzz)", async () => {

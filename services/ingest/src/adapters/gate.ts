@@ -5,10 +5,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Credential, type ErrorCode, hostOfOrigin, type SiteRecord } from "@headwater/protocol";
 import { type ErrorExtra, requestIdOf, sendError } from "@headwater/runtime";
-import { decideAccess } from "../domain/access.ts";
+import { type AccessDecision, decideAccess } from "../domain/access.ts";
 import { type Hops, hopsOf, type ProxyTrust } from "../domain/hops.ts";
 import type { OriginIndex } from "../domain/origin-index.ts";
+import { RecentMap } from "../domain/recent-map.ts";
 import type { CredentialVerifier } from "../ports.ts";
+import type { JsonBody } from "./http-body.ts";
 import type { Telemetry } from "../telemetry.ts";
 
 export interface GateOptions {
@@ -37,10 +39,12 @@ export interface RouteRule {
 }
 
 const RETRY_SOON_S = 1;
+const ORIGINS_PER_CREDENTIAL = 64;
 const EXPOSED = "X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Scope";
 
 export class Gate {
   readonly #options: GateOptions;
+  readonly #decisions = new WeakMap<Credential, RecentMap<AccessDecision>>();
 
   constructor(options: GateOptions) {
     this.#options = options;
@@ -68,6 +72,13 @@ export class Gate {
     return undefined;
   }
 
+  /** The body could not be read. Undefined also when the client is gone and nobody is answered. */
+  refuseBody(res: ServerResponse, body: Extract<JsonBody, { ok: false }>): undefined {
+    if (body.code === "aborted") return undefined;
+    if (body.code === "overloaded") return this.refuseForNow(res, "overloaded");
+    return this.refuse(res, body.code, "message" in body && body.message !== undefined ? { message: body.message } : {});
+  }
+
   /** 503 with a hint when to come back. */
   refuseForNow(res: ServerResponse, code: "overloaded" | "draining"): undefined {
     return this.refuse(res, code, { headers: { "Retry-After": String(RETRY_SOON_S) }, fields: { retryAfter: RETRY_SOON_S } });
@@ -75,19 +86,36 @@ export class Gate {
 
   #admit(req: IncomingMessage, res: ServerResponse, credential: Credential): Entry | undefined {
     const hops = hopsOf(req.socket.remoteAddress, header(req, "x-forwarded-for"), this.#options.trust);
-    const access = decideAccess({
+    const access = this.#access(
       credential,
-      scope: "events:write",
-      origin: req.headers.origin ?? req.headers.referer,
-      host: hostName((hops.isForwarded ? header(req, "x-forwarded-host") : undefined) ?? req.headers.host),
-      requireRegisteredHost: this.#options.requireRegisteredHost,
-    });
+      req.headers.origin ?? req.headers.referer,
+      (hops.isForwarded ? header(req, "x-forwarded-host") : undefined) ?? req.headers.host,
+    );
     if (!access.ok) return this.refuse(res, access.code);
     const forwardedProto = hops.isForwarded ? header(req, "x-forwarded-proto") : undefined;
     // A TLS socket says so; plain ones have no such member.
     const isTls = (req.socket as { encrypted?: boolean }).encrypted === true;
     const isHttps = forwardedProto === undefined ? isTls : forwardedProto.split(",", 1)[0]?.trim().toLowerCase() === "https";
     return { credential, site: access.site, originHost: access.originHost, hops, isHttps };
+  }
+
+  /** The verifier hands out one object per state of a credential, so a decision holds as long as the object. */
+  #access(credential: Credential, origin: string | undefined, host: string | undefined): AccessDecision {
+    let known = this.#decisions.get(credential);
+    if (!known) this.#decisions.set(credential, (known = new RecentMap(ORIGINS_PER_CREDENTIAL)));
+    const question = `${origin ?? "-"} ${host ?? "-"}`;
+    let decision = known.get(question);
+    if (!decision) {
+      decision = decideAccess({
+        credential,
+        scope: "events:write",
+        origin,
+        host: hostName(host),
+        requireRegisteredHost: this.#options.requireRegisteredHost,
+      });
+      known.set(question, decision);
+    }
+    return decision;
   }
 
   #refuseKey(res: ServerResponse, code: "missing" | "invalid" | "expired" | "unavailable"): undefined {

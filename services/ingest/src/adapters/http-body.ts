@@ -16,17 +16,49 @@ export type JsonBody =
   /** The client is gone; there is nobody to answer. */
   | { ok: false; code: "aborted" };
 
+/** Bytes of bodies in memory over all requests: many slow senders must not add up. */
+export class BodyBudget {
+  readonly #maxBytes: number;
+  #used = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  take(bytes: number): boolean {
+    if (this.#used + bytes > this.#maxBytes) return false;
+    this.#used += bytes;
+    return true;
+  }
+
+  giveBack(bytes: number): void {
+    this.#used -= bytes;
+  }
+}
+
 type Encoding = "identity" | "gzip";
 
 /** Beacons cannot send `application/json` without a preflight that never completes, so three types carry the same JSON text. */
-export async function readJsonBody(req: IncomingMessage): Promise<JsonBody> {
+export async function readJsonBody(req: IncomingMessage, budget: BodyBudget): Promise<JsonBody> {
   const encoding = encodingOf(req);
   if (encoding === undefined || !isAcceptedMedia(req.headers["content-type"])) return { ok: false, code: "unsupported_media_type" };
   if (Number(req.headers["content-length"] ?? 0) > MAX_BODY_BYTES) return { ok: false, code: "payload_too_large" };
-  const raw = await collect(req, MAX_BODY_BYTES);
-  if (typeof raw === "string") return { ok: false, code: raw };
-  const body = encoding === "gzip" ? await inflated(raw) : raw;
-  if (typeof body === "string") return { ok: false, code: body };
+  const held = { bytes: 0 };
+  try {
+    const raw = await collect(req, budget, held);
+    if (typeof raw === "string") return { ok: false, code: raw };
+    const body = encoding === "gzip" ? await inflated(raw, budget, held) : raw;
+    return typeof body === "string" ? { ok: false, code: body } : parsed(body);
+  } finally {
+    budget.giveBack(held.bytes);
+  }
+}
+
+function parsed(body: Buffer): JsonBody {
   if (!isUtf8(body)) return { ok: false, code: "invalid_json", message: "The body is not valid UTF-8" };
   if (isDeeperThan(body, MAX_DEPTH)) return { ok: false, code: "invalid_request", message: `The body is nested deeper than ${MAX_DEPTH}` };
   try {
@@ -51,26 +83,39 @@ function isAcceptedMedia(contentType: string | undefined): boolean {
   });
 }
 
-function collect(req: IncomingMessage, limit: number): Promise<Buffer | "payload_too_large" | "aborted"> {
+type Failure = "payload_too_large" | "overloaded" | "invalid_request" | "aborted";
+
+/** @param held grows with what was taken from the budget. */
+function collect(req: IncomingMessage, budget: BodyBudget, held: { bytes: number }): Promise<Buffer | Failure> {
+  // Gone while its key was being verified: no event will come any more.
+  if (req.destroyed) return Promise.resolve("aborted");
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let size = 0;
+    let isOver = false;
+    // The rest is read and thrown away, so that the client gets to see the answer.
+    const giveUp = (failure: Failure): void => {
+      isOver = true;
+      chunks.length = 0;
+      resolve(failure);
+    };
     req.on("data", (chunk: Buffer) => {
+      if (isOver) return;
       size += chunk.length;
-      if (size <= limit) chunks.push(chunk);
-      else {
-        // The rest is read and thrown away, so that the client gets to see the answer.
-        chunks.length = 0;
-        resolve("payload_too_large");
-      }
+      if (size > MAX_BODY_BYTES) return giveUp("payload_too_large");
+      if (!budget.take(chunk.length)) return giveUp("overloaded");
+      held.bytes += chunk.length;
+      chunks.push(chunk);
     });
     req.on("end", () => resolve(chunks.length === 1 ? (chunks[0] ?? Buffer.alloc(0)) : Buffer.concat(chunks)));
-    req.on("error", () => resolve("aborted"));
-    req.on("close", () => resolve("aborted"));
+    req.on("error", () => giveUp("aborted"));
+    req.on("close", () => giveUp("aborted"));
   });
 }
 
-async function inflated(raw: Buffer): Promise<Buffer | "payload_too_large" | "invalid_request"> {
+async function inflated(raw: Buffer, budget: BodyBudget, held: { bytes: number }): Promise<Buffer | Failure> {
+  if (!budget.take(MAX_INFLATED_BYTES)) return "overloaded";
+  held.bytes += MAX_INFLATED_BYTES;
   try {
     return await inflate(raw, { maxOutputLength: MAX_INFLATED_BYTES });
   } catch (error) {

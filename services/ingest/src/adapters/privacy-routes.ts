@@ -10,12 +10,13 @@ import { clip } from "../domain/text.ts";
 import type { Limiter, Privacy } from "../ports.ts";
 import { refuseIntake, refuseRate, setRateHeaders } from "./event-routes.ts";
 import { type Entry, type Gate, header, type RouteRule } from "./gate.ts";
-import { readJsonBody } from "./http-body.ts";
+import { type BodyBudget, readJsonBody } from "./http-body.ts";
 
 export interface PrivacyRouteOptions {
   gate: Gate;
   privacy: Privacy;
   limiter: Limiter;
+  budget: BodyBudget;
   clock: Clock;
   newId(): string;
 }
@@ -27,7 +28,7 @@ export function receiptHandler(options: PrivacyRouteOptions): Handler {
   return async (req, res) => {
     const ts = options.clock.now();
     const entry = await enterLimited(options, req, res, { method: "POST", queryKey: true });
-    const receipt = entry && (await parsedBody(gate, req, res, ConsentReceipt));
+    const receipt = entry && (await parsedBody(options, req, res, ConsentReceipt));
     if (!entry || !receipt) return;
     const visitorId = receipt.visitorId?.toWellFormed() ?? visitorOfCookies(req.headers.cookie);
     if (visitorId === undefined) return gate.refuse(res, "invalid_request", { message: "visitorId is required" });
@@ -65,7 +66,7 @@ export function optOutHandler(options: PrivacyRouteOptions): Handler {
   const { gate } = options;
   return async (req, res) => {
     const entry = await enterLimited(options, req, res, { method: "POST", queryKey: false });
-    const request = entry && (await parsedBody(gate, req, res, OptOutRequest));
+    const request = entry && (await parsedBody(options, req, res, OptOutRequest));
     if (!entry || !request) return;
     await setOptOut(options, res, entry, request.visitorId.toWellFormed(), "optout");
   };
@@ -108,16 +109,13 @@ async function enterLimited(
 }
 
 async function parsedBody<S extends z.ZodType>(
-  gate: Gate,
+  { gate, budget }: PrivacyRouteOptions,
   req: IncomingMessage,
   res: ServerResponse,
   schema: S,
 ): Promise<z.infer<S> | undefined> {
-  const body = await readJsonBody(req);
-  if (!body.ok) {
-    if (body.code !== "aborted") gate.refuse(res, body.code, body.message === undefined ? {} : { message: body.message });
-    return undefined;
-  }
+  const body = await readJsonBody(req, budget);
+  if (!body.ok) return gate.refuseBody(res, body);
   const parsed = schema.safeParse(body.value);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];

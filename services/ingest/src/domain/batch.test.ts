@@ -231,6 +231,14 @@ describe("planBatch", () => {
     expect(VisitEvent.safeParse(visit).success).toBe(true);
   });
 
+  it("leaves no half of an address at a cut", () => {
+    const label = `${"word ".repeat(101)}jane.doe@example.com and more`;
+    const visit = plan([pageview({ type: "custom", name: "x", label, page: { path: `/${"word/".repeat(203)}jane.doe@example.com/z` } })])
+      .visits[0];
+    expect(visit?.label).toBe(`${"word ".repeat(101)}[email]`);
+    expect(JSON.stringify(visit)).not.toContain("jane");
+  });
+
   it("cuts long text instead of refusing it", () => {
     const long = "word ".repeat(1_000);
     const visit = plan([

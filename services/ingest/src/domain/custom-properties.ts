@@ -1,6 +1,6 @@
 /** `properties` of a custom event: flat, at most 2 KiB, scrubbed, and never a field that holds card, bank or health numbers. Pure. */
 import { type ScrubLevel, scrubText } from "./scrub-text.ts";
-import { clip } from "./text.ts";
+import { clip, clipForScrub } from "./text.ts";
 
 export type Property = string | number | boolean | null;
 
@@ -29,5 +29,5 @@ export function keptProperties(given: Readonly<Record<string, unknown>>, level: 
 function propertyOf(value: unknown, level: ScrubLevel): Property | undefined {
   if (value === null || typeof value === "boolean") return value;
   if (typeof value === "number") return Number.isFinite(value) ? value : undefined;
-  return typeof value === "string" ? scrubText(clip(value, MAX_CHARS), level) : undefined;
+  return typeof value === "string" ? clip(scrubText(clipForScrub(value, MAX_CHARS), level), MAX_CHARS) : undefined;
 }

@@ -9,7 +9,7 @@ import { keptIdentity } from "./identity.ts";
 import { serverSessionId } from "./session-id.ts";
 import { type ScrubLevel, scrubText } from "./scrub-text.ts";
 import { pathOf, scrubPath, scrubReferrer, scrubUrl } from "./scrub-url.ts";
-import { clip } from "./text.ts";
+import { clip, clipForScrub } from "./text.ts";
 
 type Element = NonNullable<VisitEvent["element"]>;
 
@@ -53,20 +53,24 @@ export function visitOf(event: ClientVisit, facts: VisitFacts): VisitEvent {
     scored: !facts.isEdgeCapture && sentSession !== undefined,
     ts: facts.receivedAt,
     et: facts.et,
-    path: scrubPath(clip(pathOf(event.page.path), 1024), level),
+    path: clip(scrubPath(clipForScrub(pathOf(event.page.path), 1024), level), 1024),
     device: deviceOf(event.device),
   };
   if (event._eid) visit.eid = event._eid.toWellFormed();
   if (event.page.url) {
     const rules = { level, marketing: facts.marketing, allowedQueryKeys: facts.site.settings.allowedQueryKeys };
-    visit.url = scrubUrl(clip(event.page.url, 2048), rules);
+    visit.url = clip(scrubUrl(clipForScrub(event.page.url, 2048), rules), 2048);
   }
-  if (event.page.title && level !== "aggressive") visit.title = scrubText(clip(event.page.title, 512), level);
-  if (event.page.referrer) visit.referrer = scrubReferrer(clip(event.page.referrer, 2048), level);
+  if (event.page.title && level !== "aggressive") visit.title = scrubbed(event.page.title, 512, level);
+  if (event.page.referrer) visit.referrer = clip(scrubReferrer(clipForScrub(event.page.referrer, 2048), level), 2048);
   if (facts.edge) visit.edge = facts.edge;
   addIdentity(visit, event, facts);
   addDetails(visit, event, facts.site, level);
   return visit;
+}
+
+function scrubbed(text: string, max: number, level: ScrubLevel): string {
+  return clip(scrubText(clipForScrub(text, max), level), max);
 }
 
 /** On `identify` the identifiers may also stand beside `type`, as the older SDK sends them. */
@@ -108,7 +112,7 @@ function addCustom(visit: VisitEvent, event: Extract<ClientVisit, { type: "custo
   visit.name = (Object.hasOwn(aliases, name) ? aliases[name] : undefined) ?? name;
   if (event.category) visit.category = clip(event.category, 128);
   if (event.action) visit.action = clip(event.action, 128);
-  if (event.label) visit.label = scrubText(clip(event.label, 512), level);
+  if (event.label) visit.label = scrubbed(event.label, 512, level);
   if (typeof event.value === "number") visit.value = event.value;
   const properties = event.properties && keptProperties(event.properties, level);
   if (properties) visit.properties = properties;
@@ -125,7 +129,7 @@ function elementOf(event: Extract<ClientVisit, { type: "click" }>, level: ScrubL
   const y = given.y ?? given.pageY ?? event.pageY;
   if (given.selector) element.selector = clip(given.selector, 512);
   const isPrivate = given.inputType === "password" || (given.selector ? PRIVATE_SELECTOR.test(given.selector) : false);
-  if (given.text && level !== "aggressive" && !isPrivate) element.text = scrubText(clip(given.text, 128), level);
+  if (given.text && level !== "aggressive" && !isPrivate) element.text = scrubbed(given.text, 128, level);
   if (tagName) element.tagName = clip(tagName, 32);
   if (given.inputType) element.inputType = clip(given.inputType, 32);
   if (typeof x === "number") element.x = x;

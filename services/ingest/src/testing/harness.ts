@@ -50,6 +50,8 @@ export interface HarnessOptions {
   keys?: Record<string, Verification>;
   limiter?: Limiter;
   nats?: TestNats;
+  /** NATS users of ingest and of the test; none by default. */
+  users?: { ingest: { user: string; password: string }; test: { user: string; password: string } };
 }
 
 export async function startHarness(options: HarnessOptions = {}): Promise<Harness> {
@@ -57,7 +59,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
   const log = quietLogger();
   const nats = options.nats ?? (await startNats());
   if (!options.nats) stack.defer(() => nats.stop());
-  const link = await openNats({ url: nats.url, name: "test", log });
+  const link = await openNats({ url: nats.url, name: "test", log, ...options.users?.test });
   stack.defer(() => link.drain());
   await ensureStreams(
     link,
@@ -71,8 +73,8 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       log,
       clock: systemClock,
       natsUrl: nats.url,
-      natsUser: "",
-      natsPassword: "",
+      natsUser: options.users?.ingest.user ?? "",
+      natsPassword: options.users?.ingest.password ?? "",
       instanceId: "ingest-0",
       profile: "laptop",
       secrets: { keyPepper: "", cursorKey: "", privacyKey: PRIVACY_KEY, adminToken: "" },
