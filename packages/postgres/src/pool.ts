@@ -24,9 +24,9 @@ export async function openPool(options: PoolOptions): Promise<pg.Pool> {
     keepAlive: true,
   });
   // Without a listener a broken idle connection is an uncaught exception.
-  pool.on("error", (error) => options.log.warn({ err: error }, "postgres.idle_connection_lost"));
+  pool.on("error", (error) => options.log.warn(reason(error), "postgres.idle_connection_lost"));
   // The pool listens only while a client is idle; one that dies between two queries of a transaction would end the process.
-  pool.on("connect", (client) => client.on("error", (error) => options.log.debug({ err: error }, "postgres.connection_lost")));
+  pool.on("connect", (client) => client.on("error", (error) => options.log.debug(reason(error), "postgres.connection_lost")));
   try {
     await pool.query("SELECT 1");
   } catch (error) {
@@ -34,4 +34,9 @@ export async function openPool(options: PoolOptions): Promise<pg.Pool> {
     throw error;
   }
   return pool;
+}
+
+/** pg hangs the whole client on its errors; a log line needs the reason only. */
+function reason(error: Error): { reason: string; code?: unknown } {
+  return { reason: error.message, ...("code" in error ? { code: error.code } : {}) };
 }
