@@ -15,8 +15,8 @@ if (!node) {
   process.exit(1);
 }
 const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: "inherit" });
-// A terminal sends Ctrl-C to both of us; the child decides, and we report what it decided.
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => signal !== "SIGINT" && child.kill(signal));
+// The child decides what a signal means, and we report what it decided.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 child.on("error", (error) => {
   console.error(`headwater: ${error.message}`);
   process.exit(1);

@@ -1,6 +1,6 @@
 /**
  * Asks every instance of every service for its STATS over the micro services API, and collects what comes back.
- * Any number of answers may arrive, so this is a question with a time limit. Tests: packages/cli/src/status.int.test.ts.
+ * Any number of answers may arrive, so this is a question with a time limit. Tests: packages/cli/src/commands/system.int.test.ts.
  */
 import { createInbox } from "@nats-io/transport-node";
 import type { Nats } from "./connection.ts";

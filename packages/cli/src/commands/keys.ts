@@ -1,4 +1,4 @@
-/** `headwater keys create|list|revoke`: API keys through the operator API. Tests: keys.int.test.ts. */
+/** `headwater keys create|list|revoke`: API keys through the operator API. Tests: system.int.test.ts. */
 import { createHash } from "node:crypto";
 import { KEY_FORMATS, KEY_TYPES, keyPrefixOf, PLANS, SCOPES } from "@headwater/protocol";
 import { durationMs, listOf, oneOf, parse } from "../arguments.ts";

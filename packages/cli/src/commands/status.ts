@@ -1,11 +1,11 @@
-/** `headwater status`: every instance of every service with its lanes and lag, and every stream. Tests: status.int.test.ts. */
+/** `headwater status`: every instance of every service with its lanes and lag, and every stream. Tests: system.int.test.ts. */
 import { discoverServices } from "@headwater/messaging";
 import { LANE_COUNT, SERVICES } from "@headwater/protocol";
 import { parse } from "../arguments.ts";
 import { bytes, duration, json, table } from "../output.ts";
 import { type InstanceStatus, instanceStatus, type LaneOwner, laneOwners } from "../system/instances.ts";
 import { readHealth } from "../system/health.ts";
-import { readStreams, type StreamUse } from "../system/streams.ts";
+import { grouped, readStreams, type StreamUse } from "../system/streams.ts";
 import { connectNats, findTarget } from "../system/target.ts";
 import type { Terminal } from "../terminal.ts";
 
@@ -54,13 +54,13 @@ function human(
     const free = Array.from({ length: LANE_COUNT }, (_, lane) => lane).filter((lane) => !owned.includes(lane));
     return free.length > 0 ? [`lanes of ${family} without an owner: ${ranges(free)}`] : [];
   });
-  const used = table(streams, [
-    { title: "STREAM", value: (row) => row.stream },
+  const used = table(grouped(streams), [
+    { title: "STREAM", value: (row) => (row.lanes > 1 ? `${row.stream} (${row.lanes})` : row.stream) },
     { title: "MESSAGES", value: (row) => String(row.messages), align: "right" },
     { title: "SIZE", value: (row) => bytes(row.bytes), align: "right" },
     { title: "BUDGET", value: (row) => bytes(row.maxBytes), align: "right" },
     { title: "USED", value: (row) => `${(row.usedShare * 100).toFixed(1)} %`, align: "right" },
-    { title: "LAST SEQ", value: (row) => String(row.lastSeq), align: "right" },
+    { title: "WHEN FULL", value: (row) => (row.whenFull === "new" ? "refuses" : "drops oldest") },
   ]);
   const warnings = [...missing.map((service) => `no instance of ${service} answers`), ...ownerless].map((text) => `! ${text}\n`).join("");
   return `${url}\n\n${services}${warnings}\n${used}`;

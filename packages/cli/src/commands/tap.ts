@@ -1,6 +1,6 @@
 /**
  * `headwater tap`: looks at stored events through the read-only NATS user. Readers are ephemeral; nothing durable is ever made.
- * Events of one lane come in log order; lanes are shown as they arrive. Tests: tap.int.test.ts.
+ * Events of one lane come in log order; lanes are shown as they arrive. Tests: system.int.test.ts.
  */
 import { BEHAVIORAL_CLASSES, TenantRecord, VISIT_TYPES } from "@headwater/protocol";
 import { type Nats, openReader, openRegistry, type Reader, type ReadFrom, StreamMissing, streamState } from "@headwater/messaging";

@@ -1,4 +1,4 @@
-/** `headwater tenants list|create|set-plan` through the operator API. Tests: keys.int.test.ts. */
+/** `headwater tenants list|create|set-plan` through the operator API. Tests: system.int.test.ts. */
 import { PLANS } from "@headwater/protocol";
 import { listOf, oneOf, parse } from "../arguments.ts";
 import { json, table } from "../output.ts";

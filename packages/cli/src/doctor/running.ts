@@ -1,4 +1,4 @@
-/** What the running system says: health, instances, lanes, and how long each stream's bytes last. Tests: commands/status.int.test.ts. */
+/** What the running system says: health, instances, lanes, and how long each stream's bytes last. Tests: commands/system.int.test.ts. */
 import { discoverServices, type Nats } from "@headwater/messaging";
 import { LANE_COUNT, SERVICES } from "@headwater/protocol";
 import { instanceStatus, laneOwners } from "../system/instances.ts";
@@ -8,7 +8,7 @@ import type { Target } from "../system/target.ts";
 import { type Finding, fail, ok, warn } from "./finding.ts";
 
 /** Below this many hours until a stream refuses writes, somebody should act. */
-const FEW_HOURS = 24;
+const FEW_HOURS = 2;
 const MUCH_USED = 0.9;
 const MUCH_LAG = 10_000;
 
@@ -39,10 +39,7 @@ export async function measureHeadroom(nats: Nats, sampleMs: number): Promise<Hea
   await new Promise((resolve) => setTimeout(resolve, sampleMs));
   const after = await readStreams(nats);
   const seconds = (performance.now() - begin) / 1_000;
-  return after.flatMap((stream) => {
-    const first = before.find((other) => other.stream === stream.stream);
-    return first ? [headroomOf(first, stream, seconds)] : [];
-  });
+  return headroomOf(before, after, seconds);
 }
 
 /** The tightest stream that refuses writes when full, and the window of those that drop old messages. */

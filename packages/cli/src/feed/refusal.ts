@@ -1,4 +1,4 @@
-/** Why a WebSocket was refused: its HTTP answer, which the WebSocket API hides. Tests: commands/feed.int.test.ts. */
+/** Why a WebSocket was refused: its HTTP answer, which the WebSocket API hides. Tests: commands/system.int.test.ts. */
 import { randomBytes } from "node:crypto";
 import http from "node:http";
 import https from "node:https";

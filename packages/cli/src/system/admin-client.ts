@@ -1,4 +1,4 @@
-/** The operator API over HTTP. Refusals become one readable line. Tests: commands/keys.int.test.ts. */
+/** The operator API over HTTP. Refusals become one readable line. Tests: commands/system.int.test.ts. */
 import { CommandFailed } from "../terminal.ts";
 import { isObject } from "./run-file.ts";
 import { adminTokenOf, type Target } from "./target.ts";

@@ -1,4 +1,4 @@
-/** Health of each instance from the loopback admin listeners, where the run file tells them. Tests: status.int.test.ts. */
+/** Health of each instance from the loopback admin listeners, where the run file tells them. Tests: commands/system.int.test.ts. */
 import { isObject } from "./run-file.ts";
 import type { Target } from "./target.ts";
 

@@ -1,4 +1,4 @@
-/** Which events of a tap are shown. Pure. Tests: filter.test.ts. */
+/** Which events of a tap are shown. Pure. Tests: decode.test.ts. */
 import type { TapEvent } from "./decode.ts";
 
 /** Every given field must match; an event without that field does not. */

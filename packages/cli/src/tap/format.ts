@@ -1,4 +1,4 @@
-/** One event as one line: columns for people, JSON for programs. Pure. Tests: format.test.ts. */
+/** One event as one line: columns for people, JSON for programs. Pure. Tests: decode.test.ts. */
 import { printable } from "../output.ts";
 import { isObject } from "../system/run-file.ts";
 import type { TapEvent } from "./decode.ts";

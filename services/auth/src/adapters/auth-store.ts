@@ -116,10 +116,11 @@ export class AuthStore {
     });
   }
 
-  /** @param keyOrId the key itself or its id. */
+  /** @param keyOrId the key's id, its digest (so that it need not stand in a URL), or the key itself. */
   async revokeKey(keyOrId: string): Promise<KeyRecord> {
     return await this.#inTransaction(async (db, tell) => {
-      const lookup = lookupOf(this.#options.pepper, digestOf(keyOrId));
+      const digest = /^[0-9a-f]{64}$/.test(keyOrId) ? keyOrId : digestOf(keyOrId);
+      const lookup = lookupOf(this.#options.pepper, digest);
       const [row] = await db
         .select()
         .from(keys)
