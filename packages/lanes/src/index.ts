@@ -17,6 +17,7 @@ export {
   NewerSnapshot,
   OwnershipLost,
   type Position,
+  Replaced,
   type SideEffect,
   UndeclaredKey,
 } from "./types.ts";

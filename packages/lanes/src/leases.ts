@@ -32,6 +32,8 @@ export interface LeaseOptions {
   onReleaseWanted(lane: number): void;
   /** Somebody else has the lease, or it expired: stop at once. */
   onLost(lane: number): void;
+  /** A newer process runs under our id: this one must end. All its lanes are lost already. */
+  onReplaced(): void;
 }
 
 export interface Leases {
@@ -57,9 +59,12 @@ interface Held {
   releaseAsked: boolean;
 }
 
+/** Value of memberships and leases. */
 interface OwnerValue {
   id: string;
   boot: string;
+  /** Revision of the process' first heartbeat: the greater one is the newer process under this id. 0 in that heartbeat itself. */
+  since: number;
 }
 
 const TICK_MS = 200;
@@ -82,6 +87,7 @@ class LeaseKeeper implements Leases {
   #timer: NodeJS.Timeout | undefined;
   #memberAt = Number.NEGATIVE_INFINITY;
   #memberBusy = false;
+  #since = 0;
   #isLeaving = false;
   #isStopped = false;
 
@@ -121,6 +127,8 @@ class LeaseKeeper implements Leases {
   }
 
   async leave(): Promise<void> {
+    // Replaced: the membership is the newer process'.
+    if (this.#isLeaving) return;
     this.#isLeaving = true;
     try {
       await this.#options.bucket.remove(this.#memberPrefix + this.#options.instanceId);
@@ -138,12 +146,14 @@ class LeaseKeeper implements Leases {
   #seen(change: LeaseChange): void {
     if (change.key.startsWith(this.#memberPrefix)) {
       const id = change.key.slice(this.#memberPrefix.length);
+      if (id === this.#options.instanceId) this.#checkReplaced(change);
       const isNews = change.value === undefined ? this.#members.delete(id) : !this.#members.has(id);
       if (change.value !== undefined) this.#members.set(id, this.#options.clock.monotonicMs());
       if (isNews) this.#decide();
     } else if (change.key.startsWith(this.#leasePrefix)) {
       const lane = Number(change.key.slice(this.#leasePrefix.length));
       this.#leases.set(lane, { ...change, seenAt: this.#options.clock.monotonicMs() });
+      this.#checkReplaced(change);
       const held = this.#held.get(lane);
       if (held && !held.isBusy && change.revision > held.revision) {
         const owner = parseOwner(change.value);
@@ -169,12 +179,24 @@ class LeaseKeeper implements Leases {
     return this.#options.clock.monotonicMs() - seenAt > 2 * this.#options.ttlMs;
   }
 
+  /** Two processes with one id would take each other's lanes for ever: the older one gives in. */
+  #checkReplaced(change: LeaseChange): void {
+    const other = parseOwner(change.value);
+    if (!other || other.id !== this.#options.instanceId || other.boot === this.#boot || this.#since === 0 || this.#isLeaving) return;
+    if ((other.since || change.revision) < this.#since) return;
+    this.#isLeaving = true;
+    this.#options.log.error({ instanceId: other.id }, "lanes.replaced");
+    for (const held of [...this.#held.values()]) this.#lose(held, "replaced");
+    this.#options.onReplaced();
+  }
+
   async #heartbeat(): Promise<void> {
     if (this.#memberBusy) return;
     this.#memberBusy = true;
     const sentAt = this.#options.clock.monotonicMs();
     try {
-      await this.#options.bucket.put(this.#memberPrefix + this.#options.instanceId, this.#boot, this.#options.ttlMs);
+      const revision = await this.#options.bucket.put(this.#memberPrefix + this.#options.instanceId, this.#value(), this.#options.ttlMs);
+      if (this.#since === 0) this.#since = revision;
       this.#memberAt = sentAt;
     } catch (error) {
       this.#options.log.debug({ err: error }, "lanes.heartbeat_failed");
@@ -259,7 +281,7 @@ class LeaseKeeper implements Leases {
   }
 
   #value(): string {
-    return JSON.stringify({ id: this.#options.instanceId, boot: this.#boot } satisfies OwnerValue);
+    return JSON.stringify({ id: this.#options.instanceId, boot: this.#boot, since: this.#since } satisfies OwnerValue);
   }
 }
 
@@ -268,7 +290,8 @@ function parseOwner(value: string | undefined): OwnerValue | undefined {
   try {
     const parsed: unknown = JSON.parse(value);
     if (typeof parsed !== "object" || parsed === null || !("id" in parsed) || !("boot" in parsed)) return undefined;
-    return typeof parsed.id === "string" && typeof parsed.boot === "string" ? { id: parsed.id, boot: parsed.boot } : undefined;
+    if (typeof parsed.id !== "string" || typeof parsed.boot !== "string") return undefined;
+    return { id: parsed.id, boot: parsed.boot, since: "since" in parsed && typeof parsed.since === "number" ? parsed.since : 0 };
   } catch {
     return undefined; // a foreign value counts as nobody's
   }

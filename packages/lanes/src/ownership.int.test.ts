@@ -7,7 +7,7 @@ import { until } from "@headwater/testkit";
 import { Harness } from "./fixtures/harness.ts";
 import { tallyFamily, type TallyInput, tallyModel } from "./fixtures/tally.ts";
 import { refold } from "./refold.ts";
-import { CRASH_POINTS } from "./types.ts";
+import { CRASH_POINTS, Replaced } from "./types.ts";
 
 /** Bounds on one host (T7), with the slack a shared machine needs. */
 const RESTART_WITHIN_MS = 3_000;
@@ -172,8 +172,8 @@ describe("several workers", () => {
     await expectExactly(load.put);
   }, 60_000);
 
-  it("an owner whose clock stands still is fenced by the sequence alone", async () => {
-    // Its lease never looks old to it, so only the stream can refuse it.
+  it("an owner whose clock stands still is fenced, and gives in to its successor under the same id", async () => {
+    // Its lease never looks old to it.
     let frozenAt: number | undefined;
     const clock = { now: () => Date.now(), monotonicMs: () => frozenAt ?? performance.now() };
     const resume = Promise.withResolvers<void>();
@@ -202,8 +202,11 @@ describe("several workers", () => {
     const before = (await harness.outputs(0)).map((output) => output.wire);
     expect(before).toEqual(tallyModel(inputs, 0).wires);
     resume.resolve();
-    await until("the old owner noticed", () => zombie.lanes().every((lane) => lane.lane !== 0 || lane.state !== "live"));
+    await until("the old owner noticed", () => zombie.lanes().length === 0);
     expect((await harness.outputs(0)).map((output) => output.wire)).toEqual(before);
+    // Two processes under one id: the older one gives in for good.
+    expect(harness.fatal).toEqual([expect.any(Replaced)]);
+    expect(zombie.lanes()).toEqual([]);
     await successor.stop();
     await zombie.stop();
   }, 60_000);

@@ -155,6 +155,10 @@ export class UndeclaredKey extends Error {
 export class NewerSnapshot extends Error {
   override readonly name = "NewerSnapshot";
 }
+/** A newer process runs under the same instance id. */
+export class Replaced extends Error {
+  override readonly name = "Replaced";
+}
 /** Somebody else writes this lane now. Expected during moves; the runner drops its state and leaves. */
 export class OwnershipLost extends Error {
   override readonly name = "OwnershipLost";

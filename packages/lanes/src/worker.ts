@@ -18,7 +18,7 @@ import type { Clock, Logger } from "@headwater/runtime";
 import type { Pool } from "pg";
 import { createLeases, type LaneLease, type Leases } from "./leases.ts";
 import { LaneRunner } from "./lane-runner.ts";
-import { DEFAULT_OPTIONS, type LaneFamily, type LaneOptions, type LaneStatus, OwnershipLost } from "./types.ts";
+import { DEFAULT_OPTIONS, type LaneFamily, type LaneOptions, type LaneStatus, OwnershipLost, Replaced } from "./types.ts";
 
 export interface LanesDeps<Config> {
   nats: Nats;
@@ -33,7 +33,7 @@ export interface LanesDeps<Config> {
   clock: Clock;
   leaseBucket: { replicas: number; maxBytes: number };
   options?: Partial<LaneOptions>;
-  /** Going on would be guessing (a snapshot of a newer version): the process should stop loudly. Default: throws outside of any promise. */
+  /** Going on would be wrong (a snapshot of a newer version, a newer process under our id): stop loudly. Default: throws outside of any promise. */
   onFatal?: (error: Error) => void;
 }
 
@@ -84,6 +84,7 @@ export async function startLanes<Input, State, Config>(
     onAcquired: (lease) => worker.acquired(lease),
     onReleaseWanted: (lane) => worker.releaseWanted(lane),
     onLost: (lane) => worker.lost(lane),
+    onReplaced: () => worker.replaced(),
   });
   worker.leases = leases;
   worker.closeBucket = () => bucket.close();
@@ -144,6 +145,10 @@ class Worker<Input, State, Config> implements LaneWorker<State> {
 
   lost(lane: number): void {
     this.#slots.get(lane)?.runner.stop("now");
+  }
+
+  replaced(): void {
+    this.#fatal(new Replaced(`a newer process runs as ${this.#deps.instanceId}`));
   }
 
   #startRunner(lease: LaneLease): void {
