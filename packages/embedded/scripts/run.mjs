@@ -25,7 +25,10 @@ const TASKS = {
   test: { first: STATIC, run: vitest },
   fault: { run: [...vitest, "--project", "fault"] },
   bench: { run: ["node", "test/bench/main.ts"] },
-  generate: { run: ["node", "packages/protocol/scripts/generate.ts"] },
+  generate: {
+    first: [["docs/configuration.md", ["node", "infra/checks/configuration.ts"]]],
+    run: ["node", "packages/protocol/scripts/generate.ts"],
+  },
 };
 
 const [task = "start", ...args] = process.argv.slice(2);
@@ -74,7 +77,7 @@ function install() {
   const pnpm = JSON.parse(fs.readFileSync("package.json", "utf8")).packageManager.split("+")[0];
   console.log(`installing dependencies with ${pnpm} (first start only) …`);
   const npmCli = process.env.npm_execpath;
-  const [command, prefix] = npmCli && /npm-cli\.js$/.test(npmCli) ? [process.execPath, [npmCli, "exec"]] : ["npm", ["exec"]];
+  const [command, prefix] = npmCli && npmCli.endsWith("npm-cli.js") ? [process.execPath, [npmCli, "exec"]] : ["npm", ["exec"]];
   const done = spawnSync(
     command,
     [...prefix, "--yes", "--package", pnpm, "--", "pnpm", "install", "--frozen-lockfile", "--reporter=append-only"],
