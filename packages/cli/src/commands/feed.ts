@@ -1,6 +1,6 @@
 /**
  * `headwater feed`: subscribes to the Signals Feed as any client would, prints one event a line, and comes back with its cursor after
- * an interruption. The key travels in a header. Tests: test/e2e, feed/session.test.ts.
+ * an interruption. The key travels in a header. Tests: feed/session.test.ts, test/e2e.
  */
 import { FEED_INCLUDES } from "@headwater/protocol";
 import { countOf, durationMs, listOf, oneOf, parse } from "../arguments.ts";

@@ -1,6 +1,6 @@
 /**
  * Which system a command talks to, and as whom: the run file of a local one, or the environment for any other
- * (HEADWATER_URL, HEADWATER_ADMIN_TOKEN; NATS_URL, NATS_USER, NATS_PASSWORD). The environment wins. Tests: target.test.ts.
+ * (HEADWATER_URL, HEADWATER_ADMIN_TOKEN; NATS_URL, NATS_USER, NATS_PASSWORD). The environment wins. Tests: commands/system.int.test.ts.
  */
 import { type Nats, openNats } from "@headwater/messaging";
 import { createLogger, type Env, redactUrl } from "@headwater/runtime";
