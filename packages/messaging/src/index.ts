@@ -9,6 +9,7 @@ export {
   RequestTimeout,
   type Subscription,
 } from "./connection.ts";
+export { announceService, connectService } from "./connect-service.ts";
 export { type CredentialClient, type CredentialClientOptions, createCredentialClient, type Verification } from "./credential-client.ts";
 export { type DeadLetter, publishDeadLetter } from "./dead-letters.ts";
 export { discoverServices, type ServiceInstance } from "./discovery.ts";

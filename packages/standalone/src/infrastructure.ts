@@ -63,7 +63,7 @@ async function embeddedNats(
     maxFileBytes: BUDGETS.laptop.maxFileBytes,
     users,
     onPid: (pid) => pids.set("nats-server", pid),
-    onExit: (info) => log.warn(info, "nats.exited"),
+    onExit: (info) => log[info.restarting ? "warn" : "debug"](info, "nats.exited"),
   });
   stack.defer(() => server.stop());
   return {
@@ -89,7 +89,7 @@ async function embeddedPostgres(
     port: await freePort(),
     password: secrets.postgresPassword,
     onPid: (pid) => pids.set("postgres", pid),
-    onExit: (info) => log.warn(info, "postgres.exited"),
+    onExit: (info) => log[info.restarting ? "warn" : "debug"](info, "postgres.exited"),
   });
   stack.defer(() => server.stop());
   return server.url;

@@ -121,7 +121,7 @@ async function startSlot(
     stopWithinMs: 15_000,
     onPid: (pid) => infrastructure.pids.set(instance, pid),
     onLine: (line) => void (line === "" || process.stderr.write(`${line}\n`)),
-    onExit: (info) => log.warn({ instance, ...info }, "service.exited"),
+    onExit: (info) => log[info.restarting ? "warn" : "debug"]({ instance, ...info }, "service.exited"),
     restartDelayMs: (attempt) => Math.min(100 * 2 ** (attempt - 1), 5_000),
   });
   return { instance, service, port, adminPort, child };

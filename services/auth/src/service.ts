@@ -6,7 +6,7 @@
  * Place of accounts: tables beside `tenants` in adapters/db-schema.ts, routes beside adapters/admin-routes.ts.
  */
 import path from "node:path";
-import { createPublisher, ensureStreams, openNats, openRegistry, RpcError, serveRequests } from "@headwater/messaging";
+import { announceService, connectService, createPublisher, ensureStreams, openRegistry, RpcError } from "@headwater/messaging";
 import { createOutboxRelay, migrate, openPool } from "@headwater/postgres";
 import { streamSpecs, type VerifyAnswer, VerifyRequest } from "@headwater/protocol";
 import { combineHealth, type Deps, ResourceStack, type Service } from "@headwater/runtime";
@@ -26,14 +26,7 @@ export async function startAuth(config: AuthConfig, deps: Deps): Promise<Service
   if (deps.databaseUrl === undefined) throw new Error("auth needs DATABASE_URL");
   const stack = new ResourceStack();
   try {
-    const nats = await openNats({
-      url: deps.natsUrl,
-      ...(deps.natsUser === "" ? {} : { user: deps.natsUser, password: deps.natsPassword }),
-      name: deps.instanceId,
-      log,
-      clock,
-      connectWithinMs: config.natsConnectTimeoutMs,
-    });
+    const nats = await connectService(deps, config.natsConnectTimeoutMs);
     stack.defer(() => nats.drain());
     await ensureStreams(
       nats,
@@ -138,15 +131,11 @@ export async function startAuth(config: AuthConfig, deps: Deps): Promise<Service
       },
     });
     const status = (): Record<string, unknown> => ({ lanes: [], keys: table.keyCount(), registry: registry.position() });
-    const micro = serveRequests(nats, {
+    const micro = announceService(nats, deps, {
       name: "auth",
-      version: "0.1.0",
       description: "accounts, API keys, plans; verifies credentials for everyone",
-      instanceId: deps.instanceId,
-      metadata: { pid: String(process.pid) },
-      statsData: status,
+      status,
       endpoints: { verify },
-      log,
     });
     stack.defer(() => micro.stop());
     return {

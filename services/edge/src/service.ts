@@ -6,13 +6,13 @@
  */
 import { randomUUID } from "node:crypto";
 import {
+  announceService,
   bindStreams,
+  connectService,
   createCredentialClient,
   createPublisher,
-  openNats,
   openRegistry,
   publishDeadLetter,
-  serveRequests,
 } from "@headwater/messaging";
 import { combineHealth, type Deps, ResourceStack, type Service } from "@headwater/runtime";
 import { Registry } from "prom-client";
@@ -48,14 +48,7 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
   const nowMs = (): number => clock.now();
   const stack = new ResourceStack();
   try {
-    const nats = await openNats({
-      url: deps.natsUrl,
-      ...(deps.natsUser === "" ? {} : { user: deps.natsUser, password: deps.natsPassword }),
-      name: deps.instanceId,
-      log,
-      clock,
-      connectWithinMs: config.NATS_CONNECT_TIMEOUT_MS,
-    });
+    const nats = await connectService(deps, config.NATS_CONNECT_TIMEOUT_MS);
     stack.defer(() => nats.drain());
     await bindStreams(nats, [SIGNALS_STREAM, "REGISTRY"], { withinMs: config.NATS_CONNECT_TIMEOUT_MS });
     const registry = await openRegistry(nats, { aggregates: ["tenant", "key", "site"], log });
@@ -162,15 +155,10 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
       ...hubFacts(),
       registry: registry.position(),
     });
-    const micro = serveRequests(nats, {
+    const micro = announceService(nats, deps, {
       name: "edge",
-      version: "0.1.0",
       description: "WebSocket edge: handshake, fan-out, cursors, backpressure",
-      instanceId: deps.instanceId,
-      metadata: { pid: String(process.pid) },
-      statsData: status,
-      endpoints: {},
-      log,
+      status,
     });
     stack.defer(() => micro.stop());
 

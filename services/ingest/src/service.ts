@@ -7,20 +7,20 @@
  */
 import { BUDGETS, LANE_COUNT, type LanedFamily, type RegistryRecord, streamSpecs, subjects } from "@headwater/protocol";
 import {
+  announceService,
   bindStreams,
+  connectService,
   createCredentialClient,
   createGroupCommit,
-  type GroupCommit,
   ensureStreams,
+  type GroupCommit,
   type Nats,
-  openNats,
   openReader,
   openRegistry,
   type Reader,
-  type ReadMessage,
   readLaneCount,
+  type ReadMessage,
   type RegistryView,
-  serveRequests,
 } from "@headwater/messaging";
 import { combineHealth, type Deps, type HealthReport, ResourceStack, type Service } from "@headwater/runtime";
 import { createEventIds } from "./adapters/event-ids.ts";
@@ -54,13 +54,7 @@ export async function startIngest(config: IngestConfig, deps: Deps, overrides: I
   const stack = new ResourceStack();
   try {
     const { log, clock } = deps;
-    const nats = await openNats({
-      url: deps.natsUrl,
-      ...(deps.natsUser === "" ? {} : { user: deps.natsUser, password: deps.natsPassword }),
-      name: deps.instanceId,
-      log,
-      connectWithinMs: config.natsConnectTimeoutMs,
-    });
+    const nats = await connectService(deps, config.natsConnectTimeoutMs);
     stack.defer(() => nats.drain());
     await readLaneCount(nats, LANE_COUNT, { replicas: config.natsReplicas, maxBytes: BUDGETS[deps.profile].kv });
     const ownStreams = streamSpecs(deps.profile).filter((spec) => spec.owner === OWN_STREAMS);
@@ -180,16 +174,7 @@ export async function startIngest(config: IngestConfig, deps: Deps, overrides: I
       privacy: index.sizes(),
       registry: registry.position(),
     });
-    const micro = serveRequests(nats, {
-      name: "ingest",
-      version: "0.1.0",
-      description: "lets the outside world in: collector HTTP",
-      instanceId: deps.instanceId,
-      metadata: { pid: String(process.pid) },
-      statsData: status,
-      endpoints: {},
-      log,
-    });
+    const micro = announceService(nats, deps, { name: "ingest", description: "lets the outside world in: collector HTTP", status });
     stack.defer(() => micro.stop());
     // First of all closers: requests that are being answered finish while everything they need still works.
     stack.defer(async () => {

@@ -4,7 +4,7 @@
  * Stores: nothing. Owns: who gets what: feeds and topics, monitors and rules, webhook deliveries.
  * Must never: score, deliver to sockets, or publish a subject another service owns.
  */
-import { bindStreams, openNats, openRegistry, serveRequests } from "@headwater/messaging";
+import { announceService, bindStreams, connectService, openRegistry } from "@headwater/messaging";
 import { combineHealth, type Deps, ResourceStack, type Service } from "@headwater/runtime";
 import { Router } from "express";
 import { Gauge, Registry } from "prom-client";
@@ -13,13 +13,7 @@ import type { RoutingConfig } from "./config.ts";
 export async function startRouting(config: RoutingConfig, deps: Deps): Promise<Service> {
   const stack = new ResourceStack();
   try {
-    const nats = await openNats({
-      url: deps.natsUrl,
-      ...(deps.natsUser === "" ? {} : { user: deps.natsUser, password: deps.natsPassword }),
-      name: deps.instanceId,
-      log: deps.log,
-      connectWithinMs: config.natsConnectTimeoutMs,
-    });
+    const nats = await connectService(deps, config.natsConnectTimeoutMs);
     stack.defer(() => nats.drain());
     await bindStreams(nats, ["REGISTRY"], { withinMs: config.natsConnectTimeoutMs });
     const registry = await openRegistry(nats, { aggregates: ["tenant"], log: deps.log });
@@ -36,15 +30,10 @@ export async function startRouting(config: RoutingConfig, deps: Deps): Promise<S
       },
     });
     const status = (): Record<string, unknown> => ({ lanes: [], registry: registry.position() });
-    const micro = serveRequests(nats, {
+    const micro = announceService(nats, deps, {
       name: "routing",
-      version: "0.1.0",
       description: "who gets what: feeds and topics, monitors and rules, webhook deliveries",
-      instanceId: deps.instanceId,
-      metadata: { pid: String(process.pid) },
-      statsData: status,
-      endpoints: {},
-      log: deps.log,
+      status,
     });
     stack.defer(() => micro.stop());
     return {

@@ -6,14 +6,14 @@
  */
 import { LANES_MIGRATIONS, LANES_SCHEMA, refold, startLanes } from "@headwater/lanes";
 import {
+  announceService,
   bindStreams,
   callLane,
+  connectService,
   createCredentialClient,
   ensureStreams,
-  openNats,
   openRegistry,
   readLaneCount,
-  serveRequests,
   streamState,
 } from "@headwater/messaging";
 import { migrate, openPool } from "@headwater/postgres";
@@ -42,14 +42,7 @@ export async function startScoring(config: ScoringConfig, deps: Deps): Promise<S
   if (deps.databaseUrl === undefined) throw new Error("scoring needs DATABASE_URL for its snapshots");
   const stack = new ResourceStack();
   try {
-    const nats = await openNats({
-      url: deps.natsUrl,
-      ...(deps.natsUser === "" ? {} : { user: deps.natsUser, password: deps.natsPassword }),
-      name: deps.instanceId,
-      log,
-      clock,
-      connectWithinMs: config.natsConnectTimeoutMs,
-    });
+    const nats = await connectService(deps, config.natsConnectTimeoutMs);
     stack.defer(() => nats.drain());
     const kv = { replicas: config.natsReplicas, maxBytes: BUDGETS[deps.profile].kv };
     await readLaneCount(nats, LANE_COUNT, kv);
@@ -130,15 +123,11 @@ export async function startScoring(config: ScoringConfig, deps: Deps): Promise<S
       lanes: worker.lanes(),
       registry: registry.position(),
     });
-    const micro = serveRequests(nats, {
+    const micro = announceService(nats, deps, {
       name: "scoring",
-      version: "0.1.0",
       description: "scores and labels visitor events",
-      instanceId: deps.instanceId,
-      metadata: { pid: String(process.pid), scoringVersion: SCORING_VERSION },
-      statsData: status,
-      endpoints: {},
-      log,
+      metadata: { scoringVersion: SCORING_VERSION },
+      status,
     });
     stack.defer(() => micro.stop());
     return {
