@@ -38,10 +38,14 @@ interface Client {
   open: boolean;
   /** Highest event number seen. */
   newest: number;
+  /** Connection attempts since the last `hello`. */
+  failures: number;
   drip?: NodeJS.Timeout;
 }
 
-const RECONNECT_MS = 100;
+/** Full jitter below a doubling bound: what docs/signals.md asks of a client, with a lower cap so that outages are measured and not backoff. */
+const BACKOFF_MS = 250;
+const MOST_BACKOFF_MS = 1_000;
 let clients: Client[] = [];
 let record: AppendFile | undefined;
 let options: SinkOptions | undefined;
@@ -61,7 +65,7 @@ serveRole({
     record = openAppend(given.record);
     clients = Array.from(
       { length: given.clients },
-      (_, id): Client => ({ id, cursor: undefined, seen: new Set(), ws: undefined, open: false, newest: -1 }),
+      (_, id): Client => ({ id, cursor: undefined, seen: new Set(), ws: undefined, open: false, newest: -1, failures: 0 }),
     );
     for (const client of clients) connect(client);
     await until(() => clients.every((client) => client.open), 30_000, "hello on every connection");
@@ -110,7 +114,8 @@ function connect(client: Client): void {
     client.open = false;
     if (closing) return;
     state.reconnects++;
-    setTimeout(() => connect(client), RECONNECT_MS + Math.random() * RECONNECT_MS);
+    const bound = Math.min(BACKOFF_MS * 2 ** client.failures++, MOST_BACKOFF_MS);
+    setTimeout(() => connect(client), Math.random() * bound);
   };
   client.ws = connectWs(
     {
@@ -151,6 +156,7 @@ function onMessage(client: Client, payload: Buffer): void {
     case "hello":
       client.cursor ??= frame.cursor;
       client.open = true;
+      client.failures = 0;
       if (clients.every((one) => one.open)) state.allOpenUs = nowUs();
       return;
     case "ping":
