@@ -1,5 +1,7 @@
 /** What a connected subscriber gets: exact frames, filters, additions, isolation between tenants, answers to its messages. */
-import { type LabelExt } from "@headwater/protocol";
+import { lastMessage } from "@headwater/messaging";
+import type { LabelExt } from "@headwater/protocol";
+import { until } from "@headwater/testkit";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type EdgeFixture, type RunningEdge, startEdgeFixture } from "./testing/edge-fixture.ts";
 import { type FeedFrame, type FeedSocket, openFeed } from "./testing/feed-socket.ts";
@@ -212,5 +214,6 @@ it("a damaged frame is told as a gap, goes to the dead letters, and the rest flo
   await fixture.publish([acme({ v: "two" })]);
   await socket.received(2);
   expect(socket.frames.slice(1).map((frame) => frame.type)).toEqual(["event", "gap", "event"]);
+  await until("the dead letter", async () => (await lastMessage(fixture.client, "DLQ", "dlq.edge")) !== undefined);
   expect(await edge.service.metrics.getSingleMetricAsString("headwater_edge_damaged_frames_total")).toMatch(/\} [1-9]/);
 });

@@ -100,6 +100,7 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
       limiter: createProcessLimiter(monotonicMs),
       extraSlotMs: config.FEED_EXTRA_SLOT_MS,
       upgradeUrl: config.UPGRADE_URL,
+      log,
       newConnectionId: () => `conn_${randomUUID().replaceAll("-", "")}`,
       nowMs,
       monotonicMs,

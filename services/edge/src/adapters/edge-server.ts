@@ -93,13 +93,14 @@ export class EdgeServer {
   }
 
   readonly upgrade = (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    socket.on("error", () => socket.destroy());
+    const stopGuarding = guard(socket);
     const path = pathOf(req);
     const surface = this.#o.surfaces.find((candidate) => candidate.paths.includes(path));
     if (!surface) return refuseUpgrade(req, socket, { code: "not_found" });
     void this.#decide(surface, req, true).then((admission) => {
-      if (admission.ok) this.#accept(surface, admission, req, socket, head);
-      else refuseUpgrade(req, socket, admission.refusal);
+      if (!admission.ok) return refuseUpgrade(req, socket, admission.refusal);
+      stopGuarding();
+      return this.#accept(surface, admission, req, socket, head);
     });
   };
 
@@ -255,6 +256,14 @@ export class EdgeServer {
 
 function pick(open: OpenSocket): Pick<OpenSocket, "session" | "connection" | "socket"> {
   return { session: open.session, connection: open.connection, socket: open.socket };
+}
+
+/** Until somebody else listens: an error of a socket that waits for its answer ends that socket, not the process. */
+function guard(socket: Duplex): () => void {
+  // In a function of its own, so that the listener does not keep the request (and the key in its URL) alive.
+  const onError = (): void => void socket.destroy();
+  socket.on("error", onError);
+  return () => socket.off("error", onError);
 }
 
 /** Without query and without a trailing slash, like the route table reads it. */

@@ -5,6 +5,7 @@
 import { createPublisher, ensureStreams, type Nats, openNats, type Publisher } from "@headwater/messaging";
 import {
   type Credential,
+  natsPermissions,
   type Plan,
   PLAN_LIMITS,
   type PlanLimits,
@@ -50,8 +51,15 @@ export interface EdgeFixture {
 export const FAST: Partial<EdgeConfig> = { EDGE_SWEEP_MS: 20, EDGE_READER_IDLE_MS: 0, EDGE_DRAIN_SPREAD_MS: 200 };
 
 export async function startEdgeFixture(options: { signalsMaxBytes?: number } = {}): Promise<EdgeFixture> {
-  const nats = await startNats();
-  const client = await openNats({ url: nats.url, name: "edge-test", log: quietLogger() });
+  // The edge gets exactly its own permissions, the test everything.
+  const password = "test";
+  const nats = await startNats({
+    users: [
+      { user: "test", password },
+      { user: "edge", password, permissions: natsPermissions("edge") },
+    ],
+  });
+  const client = await openNats({ url: nats.url, user: "test", password, name: "edge-test", log: quietLogger() });
   const specs = streamSpecs("laptop").filter((spec) => ["SIGNALS", "REGISTRY", "DLQ"].includes(spec.name));
   await ensureStreams(
     client,
@@ -96,8 +104,8 @@ export async function startEdgeFixture(options: { signalsMaxBytes?: number } = {
           log,
           clock,
           natsUrl: nats.url,
-          natsUser: "",
-          natsPassword: "",
+          natsUser: "edge",
+          natsPassword: password,
           instanceId,
           profile: "laptop",
           secrets: { keyPepper: "p".repeat(32), cursorKey: "c".repeat(32), privacyKey: "v".repeat(32), adminToken: "a".repeat(32) },

@@ -27,7 +27,6 @@ export interface FeedSessionContext {
   newConnectionId: () => string;
   /** The client may open its next socket before this one is closed. */
   onDurationWarning: (tenantId: string) => void;
-  onClosed: (session: FeedSession) => void;
 }
 
 export class FeedSession implements Session {
@@ -40,10 +39,19 @@ export class FeedSession implements Session {
   readonly #life: LifecycleState;
   readonly #expiresAtMs: number;
   #filter: FeedFilter | null;
+  readonly #released: (session: FeedSession) => void;
   #hasStrike = false;
 
-  constructor(context: FeedSessionContext, connection: WsConnection, credential: Credential, options: FeedOptions, plan: StartPlan) {
+  /** @param released called once when the socket is gone. */
+  constructor(
+    context: FeedSessionContext,
+    connection: WsConnection,
+    start: { credential: Credential; options: FeedOptions; plan: StartPlan },
+    released: (session: FeedSession) => void,
+  ) {
+    const { credential, options, plan } = start;
     this.#c = context;
+    this.#released = released;
     this.#connection = connection;
     this.credential = credential;
     this.#includes = options.includes;
@@ -129,7 +137,7 @@ export class FeedSession implements Session {
   onClosed(): void {
     this.#c.hub.detach(this.#subscriber);
     this.#c.resumer.remove(this.#subscriber);
-    this.#c.onClosed(this);
+    this.#released(this);
   }
 
   close(why: FeedClose): void {

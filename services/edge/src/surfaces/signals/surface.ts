@@ -1,5 +1,6 @@
 /** The Signals Feed as a surface of the edge: who may open it, and the registry of its open sessions for revocation. Tests: service.int.test.ts. */
 import type { RegistryView } from "@headwater/messaging";
+import type { Logger } from "@headwater/runtime";
 import { FEED_CLOSE, KeyRecord, type RegistryRecord, ROUTES, TenantRecord } from "@headwater/protocol";
 import type { ConnectionLimiter } from "../../adapters/connection-limiter.ts";
 import { SURFACE_CODES } from "../../domain/cursor.ts";
@@ -27,6 +28,7 @@ export interface SignalsSurfaceOptions extends Omit<FeedSessionContext, "onDurat
   /** How long the extra slot of make-before-break lasts. */
   extraSlotMs: number;
   upgradeUrl: string;
+  log: Logger;
 }
 
 export class SignalsSurface implements Surface {
@@ -38,11 +40,14 @@ export class SignalsSurface implements Surface {
   readonly limits: SurfaceLimits;
   readonly closes = { slow: FEED_CLOSE.slow_consumer, draining: FEED_CLOSE.draining };
   readonly #o: SignalsSurfaceOptions;
+  /** One for all sessions. */
+  readonly #context: FeedSessionContext;
   readonly #sessions = new Map<string, Set<FeedSession>>();
   readonly #stopWatching: () => void;
 
   constructor(options: SignalsSurfaceOptions) {
     this.#o = options;
+    this.#context = { ...options, onDurationWarning: (tenantId) => options.limiter.grantExtra(tenantId, options.extraSlotMs) };
     this.limits = options.limits;
     this.#stopWatching = options.registry.onChange((record) => this.#closeRevoked(record));
   }
@@ -97,8 +102,9 @@ export class SignalsSurface implements Surface {
       await hub.acquire();
       isReading = true;
       plan = await planStart(options.resume, cursor, { hub, source, nowMs: this.#o.nowMs(), replayMs: credential.limits.feedReplayMs });
-    } catch {
+    } catch (error) {
       // The broker cannot be asked: not the client's fault, and worth another try soon.
+      this.#o.log.warn({ err: error, stream: source.stream }, "handshake.broker_unreachable");
       giveBack();
       return refuse({ code: "overloaded", message: "The feed is not reachable now", headers: { "Retry-After": "2" } });
     }
@@ -110,20 +116,10 @@ export class SignalsSurface implements Surface {
       ok: true,
       abandon: giveBack,
       open: (connection) => {
-        const session = new FeedSession(
-          {
-            ...this.#o,
-            onDurationWarning: (tenantId) => this.#o.limiter.grantExtra(tenantId, this.#o.extraSlotMs),
-            onClosed: (closed) => {
-              giveBack();
-              this.#forget(closed);
-            },
-          },
-          connection,
-          credential,
-          options,
-          plan,
-        );
+        const session = new FeedSession(this.#context, connection, { credential, options, plan }, (closed) => {
+          giveBack();
+          this.#forget(closed);
+        });
         this.#remember(session);
         // Revoked between the check and now: the change has been seen before the session was known.
         if (this.#isRevoked(session)) session.close("access_revoked");

@@ -1,0 +1,251 @@
+/**
+ * Fan-out of the edge alone against a bare `ws` server that writes ready frames, and memory per idle socket. Every part is its own process.
+ *   node services/edge/src/testing/bench.ts [sockets=500] [seconds=5] [events per frame=20] [frames per second=250] [idle sockets=2000]
+ * Prints one JSON line per measurement. The whole-system figures are in test/bench.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { createServer } from "node:http";
+import net, { type AddressInfo } from "node:net";
+import { WebSocketServer } from "ws";
+import { encodeFrame as encodeWsFrame } from "../adapters/rfc6455.ts";
+import { startEdgeFixture } from "./edge-fixture.ts";
+import { label } from "./labels.ts";
+
+interface Usage {
+  cpuMs: number;
+  rss: number;
+}
+type Message = { port?: number; bytes?: number; usage?: Usage; opened?: true };
+
+const [role = "main", ...args] = process.argv.slice(2);
+const PAGE = "/pricing/plans";
+const frameBytes = encodeWsFrame(Buffer.from(label({ v: "vis_000000", p: PAGE }).wire)).length;
+
+function usage(): Usage {
+  const { user, system } = process.cpuUsage();
+  return { cpuMs: (user + system) / 1000, rss: process.memoryUsage().rss };
+}
+
+function answerUsage(): void {
+  process.on("message", (text) => {
+    if (text === "usage") process.send?.({ usage: usage() } satisfies Message);
+  });
+}
+
+/** The edge with its own broker; publishes when told. */
+async function edgeBroker(): Promise<void> {
+  const fixture = await startEdgeFixture();
+  process.send?.({ port: Number(new URL(fixture.nats.url).port) } satisfies Message);
+  process.on("message", (text) => {
+    if (typeof text !== "string" || !text.startsWith("publish ")) return;
+    const [, seconds = 1, perFrame = 1, perSecond = 1] = text.split(" ").map(Number);
+    const outputs = Array.from({ length: perFrame }, (_, i) => ({
+      tenant: "acme",
+      ext: { v: `vis_${String(i).padStart(6, "0")}`, p: PAGE },
+    }));
+    const total = seconds * perSecond;
+    const begin = performance.now();
+    let sent = 0;
+    const timer = setInterval(() => {
+      const due = Math.min(total, Math.floor(((performance.now() - begin) / 1000) * perSecond));
+      while (sent < due) {
+        void fixture.publish(outputs, { lane: sent % 16 });
+        sent++;
+      }
+      if (sent === total) clearInterval(timer);
+    }, 2);
+  });
+  process.on("disconnect", () => void fixture.stop());
+}
+
+/** A bare server: every socket gets `perWrite` ready frames per write until `total` frames are out. */
+async function bare(perWrite: number): Promise<void> {
+  const server = createServer();
+  const wss = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+  const raws: net.Socket[] = [];
+  server.on("upgrade", (req, socket, head) => {
+    // The http module hands over the TCP socket of a plain listener.
+    const raw = socket as net.Socket;
+    wss.handleUpgrade(req, raw, head, () => raws.push(raw));
+  });
+  server.listen(0, "127.0.0.1", () => process.send?.({ port: (server.address() as AddressInfo).port } satisfies Message));
+  const chunk = Buffer.concat(Array.from({ length: perWrite }, () => encodeWsFrame(Buffer.from(label({ v: "vis_000000", p: PAGE }).wire))));
+  process.on("message", (text) => {
+    if (typeof text !== "string" || !text.startsWith("run ")) return;
+    const [, total = 0, perSecond = 1] = text.split(" ").map(Number);
+    const begin = performance.now();
+    let sent = 0;
+    const timer = setInterval(() => {
+      const due = Math.min(total, Math.floor(((performance.now() - begin) / 1000) * perSecond));
+      for (; sent + perWrite <= due; sent += perWrite) for (const raw of raws) raw.write(chunk);
+      if (sent + perWrite > total) clearInterval(timer);
+    }, 2);
+  });
+}
+
+/** Opens sockets and counts bytes. */
+async function sink(port: number, count: number): Promise<void> {
+  let bytes = 0;
+  let opened = 0;
+  const open = (): void => {
+    const socket = net.connect(port, "127.0.0.1");
+    socket.write(
+      "GET /v1/signals/stream?key=key HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    );
+    socket.once("data", () => {
+      opened++;
+      if (opened < count) open();
+      else process.send?.({ opened: true } satisfies Message);
+      socket.on("data", (chunk) => {
+        bytes += chunk.length;
+      });
+    });
+  };
+  open();
+  process.on("message", (text) => {
+    if (text === "bytes") process.send?.({ bytes } satisfies Message);
+  });
+}
+
+async function edgeProcess(): Promise<void> {
+  const { startEdge } = await import("../service.ts");
+  const { parseEdgeConfig } = await import("../config.ts");
+  const { createLogger, listenHttp, systemClock } = await import("@headwater/runtime");
+  const { PLAN_LIMITS } = await import("@headwater/protocol");
+  const log = createLogger({ service: "edge", level: "warn" });
+  const limits = { ...PLAN_LIMITS.custom, feedConnections: 100_000 };
+  const service = await startEdge(parseEdgeConfig({ EDGE_DRAIN_SPREAD_MS: "0" }), {
+    log,
+    clock: systemClock,
+    natsUrl: `nats://127.0.0.1:${args[0]}`,
+    natsUser: "edge",
+    natsPassword: "test",
+    instanceId: "edge-bench",
+    profile: "laptop",
+    secrets: { keyPepper: "p".repeat(32), cursorKey: "c".repeat(32), privacyKey: "v".repeat(32), adminToken: "a".repeat(32) },
+    verify: async () => ({
+      ok: true,
+      credential: {
+        keyId: "k",
+        keyType: "server",
+        tenantId: "acme",
+        tenantSlug: "acme",
+        plan: "custom",
+        limits,
+        scopes: ["signals:read"],
+        domains: [],
+        sites: [],
+        expiresAt: null,
+        reg: 0,
+      },
+    }),
+  });
+  const http = await listenHttp({ services: [service], host: "127.0.0.1", port: 0, log, health: () => service.health() });
+  answerUsage();
+  process.send?.({ port: http.port } satisfies Message);
+}
+
+function child(...childArgs: (string | number)[]): ChildProcess {
+  return fork(new URL(import.meta.url).pathname, childArgs.map(String), { execArgv: ["--disable-warning=ExperimentalWarning"] });
+}
+
+function ask<K extends keyof Message>(process_: ChildProcess, field: K, question?: string): Promise<NonNullable<Message[K]>> {
+  return new Promise((resolve) => {
+    const listen = (message: Message): void => {
+      const value = message[field];
+      if (value === undefined) return;
+      process_.off("message", listen);
+      resolve(value as NonNullable<Message[K]>);
+    };
+    process_.on("message", listen);
+    if (question !== undefined) process_.send(question);
+  });
+}
+
+async function bytesUntilQuiet(sinkProcess: ChildProcess, wanted: number, withinMs: number): Promise<number> {
+  const begin = performance.now();
+  let bytes = 0;
+  while (bytes < wanted && performance.now() - begin < withinMs) {
+    bytes = await ask(sinkProcess, "bytes", "bytes");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return bytes;
+}
+
+async function main(): Promise<void> {
+  const [sockets = 500, seconds = 5, perFrame = 20, perSecond = 250, idle = 2_000] = args.map(Number);
+  const events = seconds * perFrame * perSecond;
+  const wanted = events * frameBytes * sockets;
+  const broker = child("broker");
+  const natsPort = await ask(broker, "port");
+  for (let round = 0; round < 3; round++) {
+    const edge = child("edge", natsPort);
+    const port = await ask(edge, "port");
+    const receivers = child("sink", port, sockets);
+    await ask(receivers, "opened");
+    const before = await ask(receivers, "bytes", "bytes");
+    const begin = await ask(edge, "usage", "usage");
+    broker.send(`publish ${seconds} ${perFrame} ${perSecond}`);
+    const bytes = (await bytesUntilQuiet(receivers, wanted + before, seconds * 3_000 + 5_000)) - before;
+    const { cpuMs } = await ask(edge, "usage", "usage");
+    report("edge", bytes, cpuMs - begin.cpuMs, bytes >= wanted);
+    receivers.kill();
+    edge.kill();
+    for (const perWrite of [1, 4, 16]) {
+      const server = child("bare", perWrite);
+      const sinks = child("sink", await ask(server, "port"), sockets);
+      await ask(sinks, "opened");
+      server.on("message", () => undefined);
+      const start = await usageOf(server);
+      server.send(`run ${events} ${perFrame * perSecond}`);
+      const got = await bytesUntilQuiet(sinks, Math.floor(events / perWrite) * perWrite * frameBytes * sockets, seconds * 3_000 + 5_000);
+      report(`bare ws, ${perWrite} frames per write`, got, (await usageOf(server)) - start, true);
+      sinks.kill();
+      server.kill();
+    }
+  }
+  const edge = child("edge", natsPort);
+  const port = await ask(edge, "port");
+  const warm = child("sink", port, 50);
+  await ask(warm, "opened");
+  const before = await ask(edge, "usage", "usage");
+  const crowd = child("sink", port, idle);
+  await ask(crowd, "opened");
+  const after = await ask(edge, "usage", "usage");
+  print({ measured: "memory per idle socket", sockets: idle, bytes: Math.round((after.rss - before.rss) / idle) });
+  for (const process_ of [warm, crowd, edge]) process_.kill();
+  broker.disconnect();
+}
+
+/** CPU of a process that has no message handler of its own, from the kernel, ms. */
+async function usageOf(process_: ChildProcess): Promise<number> {
+  const { readFileSync } = await import("node:fs");
+  const fields = readFileSync(`/proc/${process_.pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
+function report(measured: string, bytes: number, cpuMs: number, isComplete: boolean): void {
+  const deliveries = Math.round(bytes / frameBytes);
+  print({
+    measured,
+    frameBytes,
+    deliveries,
+    isComplete,
+    cpuMs: Math.round(cpuMs),
+    deliveriesPerCpuSecond: Math.round((deliveries / cpuMs) * 1000),
+  });
+}
+
+function print(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
+const roles: Record<string, () => Promise<void>> = {
+  broker: edgeBroker,
+  edge: edgeProcess,
+  bare: () => bare(Number(args[0])),
+  sink: () => sink(Number(args[0]), Number(args[1])),
+};
+// Without a role name the numbers are for main.
+if (/^\d*$/.test(role)) args.unshift(role);
+await (roles[role] ?? main)();
