@@ -76,6 +76,7 @@ const CASES: { rule: string; file: string; bad: string[]; good: [file: string, s
     good: [
       [ADAPTER, "function f() {\n  let count = 0;\n  const cache = new Map();\n}"],
       [ADAPTER, 'const NAMES = new Set(["a"]);'],
+      ["packages/cli/src/main.ts", "let stopping = false;"],
     ],
   },
   {

@@ -17,6 +17,7 @@ const STATIC = [
   ["source rules", ["node", "infra/checks/source-rules.ts"]],
   ["generated files", ["node", "packages/protocol/scripts/generate.ts", "--check"]],
   ["types", [bin("tsc"), "-p", "tsconfig.json", "--noEmit"]],
+  ["promises", ["node", "infra/checks/floating-promises.mjs"]],
   ["unused code", [bin("knip")]],
 ];
 const TASKS = {
@@ -45,16 +46,10 @@ const env = {
   ...process.env,
   PATH: [path.dirname(node), path.join(root, "node_modules", ".bin"), process.env.PATH].join(path.delimiter),
 };
-for (const [name, command] of plan.first ?? []) {
-  const started = Date.now();
-  const [file, ...rest] = command;
-  const done = spawnSync(file === "node" ? node : file, rest, { env, encoding: "utf8", maxBuffer: 64 * 1024 * 1024 });
-  console.log(`${done.status === 0 ? "ok  " : "FAIL"} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
-  if (done.status !== 0) {
-    process.stdout.write(done.stdout ?? "");
-    process.stderr.write(done.stderr ?? String(done.error ?? ""));
-    process.exit(done.status ?? 1);
-  }
+const failed = await runAll(plan.first ?? []);
+if (failed.length > 0) {
+  console.error(`failed: ${failed.join(", ")}`);
+  process.exit(1);
 }
 const [, ...rest] = plan.run;
 const child = spawn(node, [...rest, ...args], { stdio: "inherit", env });
@@ -65,6 +60,35 @@ setInterval(() => {
   if (process.ppid !== parent) child.kill("SIGTERM");
 }, 500).unref();
 child.on("exit", (code, signal) => process.exit(code ?? (signal ? 1 : 0)));
+
+/** Runs steps two at a time (the reference machine has two cores); says how each went, returns the names of those that failed. */
+async function runAll(steps) {
+  const failures = [];
+  const queue = [...steps];
+  const worker = async () => {
+    for (let step = queue.shift(); step !== undefined; step = queue.shift()) {
+      const [name, [file, ...rest]] = step;
+      const started = Date.now();
+      const { ok, output } = await captured(file === "node" ? node : file, rest);
+      console.log(`${ok ? "ok  " : "FAIL"} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
+      if (ok) continue;
+      process.stdout.write(output);
+      failures.push(name);
+    }
+  };
+  await Promise.all([worker(), worker()]);
+  return failures;
+}
+
+function captured(file, args) {
+  return new Promise((resolve) => {
+    let output = "";
+    const step = spawn(file, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    for (const stream of [step.stdout, step.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
+    step.on("error", (error) => resolve({ ok: false, output: `${error.message}\n` }));
+    step.on("close", (code) => resolve({ ok: code === 0, output }));
+  });
+}
 
 function install() {
   const lock = fs.readFileSync("pnpm-lock.yaml");
