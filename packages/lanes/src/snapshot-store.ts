@@ -42,6 +42,8 @@ export interface StoredPage {
 
 export interface RoundToStore {
   inSeq: number;
+  /** Where the newest snapshot must be (0 = none): pages that did not change since are not stored again. */
+  follows: readonly number[];
   epoch: number;
   schema: number;
   pages: ({ page: number } & Body)[];
@@ -196,6 +198,9 @@ export class SnapshotStore {
     return withTransaction(this.#pool, async (client) => {
       const head = await this.#lockHead(client, round.epoch);
       if (head && head.inSeq > round.inSeq) throw new OwnershipLost("a newer snapshot of this lane exists");
+      if (!round.follows.includes(head?.inSeq ?? 0)) {
+        throw new OwnershipLost(`the newest snapshot is at ${head?.inSeq ?? 0}, not where this owner left it: state is restored from it`);
+      }
       const prevInSeq = head === undefined ? 0 : head.inSeq === round.inSeq ? head.prevInSeq : head.inSeq;
       for (const rows of slices(round.pages, ROWS_PER_STATEMENT)) {
         await client.query(

@@ -33,6 +33,8 @@ export class Snapshotter<State> {
   #failures = 0;
   #eventsAtLast = 0;
   #isFenced = false;
+  /** A failed round may have been committed without our knowing. */
+  #attempted: number;
   /** Input position of the newest and of the previous durable snapshot. */
   inSeq: number;
   prevInSeq: number;
@@ -41,6 +43,7 @@ export class Snapshotter<State> {
     this.#deps = deps;
     this.inSeq = durable.inSeq;
     this.prevInSeq = durable.prevInSeq;
+    this.#attempted = durable.inSeq;
     const ageMs = durable.writtenAtMs === 0 ? 0 : Math.max(0, deps.clock.now() - durable.writtenAtMs);
     this.#lastAt = deps.clock.monotonicMs() - ageMs;
   }
@@ -51,7 +54,7 @@ export class Snapshotter<State> {
   get isRunning(): boolean {
     return this.#running !== undefined;
   }
-  /** A later owner has written: this lane is not ours. */
+  /** Somebody else wrote, or the database lost what we wrote: this state must be given up and restored. */
   get isFenced(): boolean {
     return this.#isFenced;
   }
@@ -87,6 +90,7 @@ export class Snapshotter<State> {
     const begin = clock.monotonicMs();
     const stored: RoundToStore = {
       inSeq,
+      follows: [this.inSeq, this.#attempted],
       epoch: this.#deps.epoch,
       schema: this.#deps.schema,
       pages: [],
@@ -108,6 +112,7 @@ export class Snapshotter<State> {
         more ||= round.images.length > 0;
         if (more) await new Promise((resolve) => setImmediate(resolve));
       }
+      this.#attempted = inSeq;
       const { prevInSeq } = await store.store(stored, () => options.onCrashPoint?.("mid_snapshot", { lane }));
       state.commitRound(round);
       this.prevInSeq = prevInSeq;

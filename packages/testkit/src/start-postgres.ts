@@ -1,4 +1,4 @@
-/** A real PostgreSQL for tests (no fsync), and one empty database per test file. */
+/** A real PostgreSQL for tests (no fsync unless asked for), and one empty database per test file. */
 import path from "node:path";
 import { freePort, startPostgres as startServer } from "@headwater/embedded";
 import pg from "pg";
@@ -12,14 +12,15 @@ export interface TestPostgres {
   stop(): Promise<void>;
 }
 
-export async function startPostgres(): Promise<TestPostgres> {
+/** @param options.durable default false: faster, but a killed server forgets its last commits. */
+export async function startPostgres(options: { durable?: boolean } = {}): Promise<TestPostgres> {
   const temp = makeTempDir("headwater-pg");
   const server = await startServer({
     env: process.env,
     dataDir: path.join(temp.dir, "data"),
     port: await freePort(),
     password: "headwater-test",
-    durable: false,
+    durable: options.durable ?? false,
   });
   const pid = (): number => {
     if (server.pid === undefined) throw new Error("postgres is not running");
