@@ -82,6 +82,7 @@ const EARLY: readonly { title: string; rows: readonly [name: string, fallback: s
       ["TEST_NATS_URL", "", "Use this NATS for integration tests"],
       ["TEST_DATABASE_URL", "", "Use this PostgreSQL for integration tests"],
       ["TEST_INFRA", "", "`containers`: start both in containers"],
+      ["MODEL_SEED", "random", "Seed of the model tests; a failure prints it"],
       ["FAULT_SEED", "random", "Seed of a fault run; every run prints it"],
       ["FAULT_KILLS", "2", "Kills per kind"],
       ["FAULT_RATE", "2000", "Events per second during a fault run"],

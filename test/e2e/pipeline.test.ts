@@ -189,7 +189,7 @@ describe("labels", () => {
       click(600),
     ]);
     const last = (await after(t, feed)).at(-1);
-    expect((last?.["scores"] as { frustration: number }).frustration).toBe(38);
+    expect(last).toMatchObject({ scores: { frustration: 38 } });
     feed.close();
   });
 

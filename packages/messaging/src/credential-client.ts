@@ -4,7 +4,7 @@
  * using it while auth is away, except for what was revoked meanwhile. Tests: credential-client.test.ts, credential-client.int.test.ts.
  */
 import { createHash } from "node:crypto";
-import { Credential, type RegistryRecord, VerifyAnswer } from "@headwater/protocol";
+import { type Credential, type RegistryRecord, VerifyAnswer } from "@headwater/protocol";
 import type { Clock, Logger } from "@headwater/runtime";
 import type { Nats } from "./connection.ts";
 import type { RegistryView } from "./registry-view.ts";

@@ -147,7 +147,7 @@ export function streamSpecs(profile: Profile, laneCount: number = LANE_COUNT): S
     },
     {
       name: "DLQ",
-      subjects: ["dlq.*"],
+      subjects: [subjects.allDeadLetters()],
       owner: "auth",
       maxAgeMs: 30 * DAY,
       maxBytes: budget.deadLetters,

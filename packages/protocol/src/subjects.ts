@@ -47,6 +47,9 @@ export const subjects = {
   deadLetters(service: string): string {
     return `dlq.${safeToken(service)}`;
   },
+  allDeadLetters(): string {
+    return "dlq.*";
+  },
   /** Answered by the owner of the lane only: `rpc.visits.3.context`. */
   laneRequest(family: InputFamily, lane: number, verb: string): string {
     return `rpc.${family}.${lane}.${safeToken(verb)}`;

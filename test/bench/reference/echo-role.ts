@@ -15,7 +15,7 @@ serveRole({
     const client = jetstream(connection);
     const decoder = new TextDecoder("latin1");
     const startLane = async (lane: number): Promise<void> => {
-      let waiting: string[] = [];
+      const waiting: string[] = [];
       let position = 0;
       let busy = false;
       const pump = async (): Promise<void> => {

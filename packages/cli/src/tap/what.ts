@@ -1,5 +1,5 @@
 /** What `tap` can look at: names and subjects → streams to read. Pure. Tests: what.test.ts. */
-import { parseSubject, type StreamSpec, streamSpecs } from "@headwater/protocol";
+import { parseSubject, type StreamSpec, streamSpecs, subjects } from "@headwater/protocol";
 import { UsageError } from "../terminal.ts";
 
 export interface TapSource {
@@ -9,12 +9,12 @@ export interface TapSource {
 }
 
 const ALIASES: Record<string, string> = {
-  signals: "signals.>",
-  visits: "visits.>",
-  registry: "registry.>",
-  erasures: "erasures.>",
-  consents: "consents.>",
-  dlq: "dlq.>",
+  signals: subjects.allLanes("signals"),
+  visits: subjects.allLanes("visits"),
+  registry: subjects.allRegistry(),
+  erasures: subjects.allLanes("erasures"),
+  consents: subjects.allLanes("consents"),
+  dlq: subjects.allDeadLetters(),
 };
 
 /**
