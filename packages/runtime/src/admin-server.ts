@@ -1,4 +1,4 @@
-/** Loopback admin port of a process: `/metrics`, `/health/live`, `/health/ready`. Never reachable from the public port. */
+/** Loopback admin port of a process: `/metrics`, `/health/live`, `/health/ready`. Never reachable from the public port. Tests: http-server.int.test.ts. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Service } from "./service.ts";
@@ -11,10 +11,15 @@ export async function listenAdmin(
   const server = createServer((req, res) => {
     const path = (req.url ?? "/").split("?", 1)[0];
     if (path === "/metrics") {
-      void Promise.all(services.map((service) => service.metrics.metrics())).then((texts) => {
-        res.writeHead(200, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" });
-        res.end(texts.join("\n"));
-      });
+      Promise.all(services.map((service) => service.metrics.metrics())).then(
+        (texts) => {
+          res.writeHead(200, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" });
+          res.end(texts.join("\n"));
+        },
+        (error: unknown) => {
+          res.writeHead(500, { "Content-Type": "text/plain" }).end(`${error instanceof Error ? error.message : String(error)}\n`);
+        },
+      );
     } else if (path === "/health/live") {
       res.writeHead(200, { "Content-Type": "text/plain" }).end("ok\n");
     } else if (path === "/health/ready") {

@@ -1,6 +1,6 @@
 /**
  * HTTP listener of a process: mounts the routers of its services, passes upgrades by the route table, answers unknown paths as JSON.
- * Express is set up without its body parsers: a route that reads a body bounds it itself. Tests: http-server.test.ts.
+ * Express is set up without its body parsers: a route that reads a body bounds it itself. Tests: http-server.int.test.ts.
  */
 import { createServer, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
@@ -93,10 +93,18 @@ export async function listenHttp(options: HttpOptions): Promise<HttpServer> {
   };
 }
 
+/** How long a refused caller may take to read why. */
+const LINGER_MS = 2_000;
+
 /** A plain HTTP answer on a socket that asked for an upgrade, then the socket is closed. */
 export function rejectUpgrade(socket: Duplex, code: ErrorCode, requestId: string): void {
   const body = errorBody(code);
   socket.on("error", () => socket.destroy());
+  // The server no longer watches this socket: what still comes is thrown away, and a caller that does not hang up is hung up on.
+  socket.resume();
+  const cut = setTimeout(() => socket.destroy(), LINGER_MS);
+  cut.unref();
+  socket.once("close", () => clearTimeout(cut));
   socket.end(
     `HTTP/1.1 ${ERRORS[code].status} Error\r\nContent-Type: application/json; charset=utf-8\r\nX-Request-Id: ${requestId}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );

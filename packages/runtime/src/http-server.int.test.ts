@@ -1,0 +1,217 @@
+/** The listener of a process over real sockets: mounting, errors, request ids, upgrades, close; and the admin port beside it. */
+import { connect, type Socket } from "node:net";
+import { Writable } from "node:stream";
+import { Router } from "express";
+import { Gauge, Registry } from "prom-client";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { listenAdmin } from "./admin-server.ts";
+import { sendError } from "./errors-http.ts";
+import { type HttpServer, listenHttp } from "./http-server.ts";
+import { createLogger } from "./logger.ts";
+import type { HealthReport, Service } from "./service.ts";
+
+let report: HealthReport;
+let logged: string;
+let server: HttpServer;
+let upgraded: string[];
+const released = Promise.withResolvers<void>();
+
+const log = createLogger({
+  service: "test",
+  destination: new Writable({
+    write(chunk, _encoding, done) {
+      logged += String(chunk);
+      done();
+    },
+  }),
+});
+
+function service(metrics = new Registry()): Service {
+  const router = Router();
+  router.get("/v1/ok", (_req, res) => void res.json({ ok: true }));
+  router.get("/v1/throws", () => {
+    throw new Error("secret detail");
+  });
+  router.get("/v1/rejects", async () => {
+    await Promise.reject(new Error("secret detail"));
+  });
+  router.get("/v1/refuses", (_req, res) =>
+    sendError(res, "rate_limit_exceeded", { message: "Slow down", fields: { retryAfter: 3 }, headers: { "Retry-After": "3" } }),
+  );
+  router.get("/v1/late", (_req, res) => {
+    res.write("begun");
+    sendError(res, "internal");
+  });
+  router.get("/v1/hangs", (_req, res) => {
+    res.write("begun");
+    void released.promise.then(() => res.end());
+  });
+  return {
+    name: "edge",
+    router,
+    upgrade: (req, socket) => {
+      upgraded.push(req.url ?? "");
+      socket.end("HTTP/1.1 101 Switching Protocols\r\n\r\n");
+    },
+    health: () => report,
+    metrics,
+    status: () => ({}),
+    settled: async () => undefined,
+    stop: async () => undefined,
+  };
+}
+
+beforeEach(async () => {
+  report = { status: "up", checks: { nats: { ok: true } } };
+  logged = "";
+  upgraded = [];
+  server = await listenHttp({ services: [service()], host: "127.0.0.1", port: 0, log, health: () => report });
+});
+afterEach(() => server.close(0));
+
+const get = (path: string, headers: Record<string, string> = {}): Promise<Response> => fetch(`${server.url}${path}`, { headers });
+
+/** Sends raw bytes and collects everything until the other side closes. */
+function raw(text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = "";
+    const socket: Socket = connect(server.port, "127.0.0.1", () => socket.write(text));
+    socket.setEncoding("utf8").on("data", (chunk: string) => (answer += chunk));
+    socket.on("error", reject).on("close", () => resolve(answer));
+  });
+}
+const upgrade = (path: string): string =>
+  `GET ${path} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-Request-Id: my-id\r\n\r\n`;
+
+describe("the public port", () => {
+  it("mounts a service's routes", async () => {
+    expect(await (await get("/v1/ok")).json()).toEqual({ ok: true });
+  });
+  it("answers unknown paths in the error envelope", async () => {
+    const answer = await get("/nope");
+    expect(answer.status).toBe(404);
+    expect(answer.headers.get("content-type")).toBe("application/json; charset=utf-8");
+    expect(answer.headers.get("x-request-id")).toMatch(/^req_[0-9a-f]{32}$/);
+    expect(await answer.json()).toEqual({ error: "not_found", message: "No route for GET /nope" });
+  });
+  it("gives a caller's request id back, unless it is not a plain token", async () => {
+    expect((await get("/nope", { "X-Request-Id": "abc-1.2_3" })).headers.get("x-request-id")).toBe("abc-1.2_3");
+    expect((await get("/nope", { "X-Request-Id": "a b" })).headers.get("x-request-id")).toMatch(/^req_/);
+    expect((await get("/nope", { "X-Request-Id": "x".repeat(65) })).headers.get("x-request-id")).toMatch(/^req_/);
+  });
+  it.each(["/v1/throws", "/v1/rejects"])("%s: 500 without detail, logged once with it", async (path) => {
+    const answer = await get(path);
+    expect(answer.status).toBe(500);
+    expect(await answer.json()).toEqual({ error: "internal", message: "Internal error" });
+    expect(logged.match(/secret detail/g)?.length).toBeGreaterThan(0);
+    expect(logged.trim().split("\n")).toHaveLength(1);
+  });
+  it("a broken percent escape is the caller's fault", async () => {
+    const text = await raw("GET /v1/%E0%A4%A HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    expect(text).toMatch(/^HTTP\/1.1 40[04] /);
+    expect(logged).toBe("");
+  });
+  it("puts fields and headers of a refusal where clients look", async () => {
+    const answer = await get("/v1/refuses");
+    expect(answer.status).toBe(429);
+    expect(answer.headers.get("retry-after")).toBe("3");
+    expect(await answer.text()).toBe('{"error":"rate_limit_exceeded","message":"Slow down","retryAfter":3}');
+  });
+  it("only ends an answer that has begun", async () => {
+    expect(await (await get("/v1/late")).text()).toBe("begun");
+  });
+  it("does not say what it is made of", async () => {
+    expect((await get("/v1/ok")).headers.get("x-powered-by")).toBeNull();
+  });
+  it("answers garbage with 400 and closes", async () => {
+    expect(await raw("this is not HTTP\r\n\r\n")).toMatch(/^HTTP\/1.1 400 /);
+  });
+  it("answers an oversized header and closes", async () => {
+    expect(await raw(`GET / HTTP/1.1\r\nHost: x\r\nX-A: ${"a".repeat(20_000)}\r\n\r\n`)).toMatch(/^HTTP\/1.1 4\d\d /);
+  });
+  it.each([
+    ["up", 200],
+    ["degraded", 200],
+    ["down", 503],
+  ] as const)("health %s is %i", async (status, code) => {
+    report = { status, checks: {} };
+    const answer = await get("/health");
+    expect(answer.status).toBe(code);
+    expect(await answer.json()).toEqual(report);
+  });
+});
+
+describe("upgrades", () => {
+  it("go to the service that owns the path", async () => {
+    expect(await raw(upgrade("/v1/signals/stream?key=x"))).toMatch(/^HTTP\/1.1 101 /);
+    expect(upgraded).toEqual(["/v1/signals/stream?key=x"]);
+  });
+  it.each(["/nope", "/v1/events", "/"])("on %s: a plain 404, then the socket is closed", async (path) => {
+    const answer = await raw(upgrade(path));
+    expect(answer).toMatch(/^HTTP\/1.1 404 /);
+    expect(answer).toContain("X-Request-Id: my-id");
+    expect(JSON.parse(answer.split("\r\n\r\n")[1] ?? "")).toMatchObject({ error: "not_found" });
+    expect(upgraded).toEqual([]);
+  });
+  it("a refused caller that never hangs up is hung up on", async () => {
+    const socket = connect({ port: server.port, host: "127.0.0.1", allowHalfOpen: true });
+    socket.resume();
+    socket.write(upgrade("/nope"));
+    const closed = new Promise((resolve) => socket.once("error", resolve).once("close", resolve));
+    // Keeps talking to a socket whose other end is gone: the reset ends it.
+    const talk = setInterval(() => socket.write("x"), 50);
+    await closed;
+    clearInterval(talk);
+    expect(socket.destroyed).toBe(true);
+  });
+});
+
+describe("close", () => {
+  it("cuts a request that outlives its budget", async () => {
+    const answer = await get("/v1/hangs");
+    const body = answer.text();
+    const started = performance.now();
+    await Promise.all([server.close(50), expect(body).rejects.toThrow()]);
+    expect(performance.now() - started).toBeLessThan(5_000);
+  });
+  it("takes no new connection", async () => {
+    await server.close(0);
+    await expect(get("/v1/ok")).rejects.toThrow();
+  });
+  it("a port in use is an error of the start, not of the process", async () => {
+    await expect(listenHttp({ services: [], host: "127.0.0.1", port: server.port, log, health: () => report })).rejects.toThrow(
+      /EADDRINUSE/,
+    );
+  });
+});
+
+describe("the admin port", () => {
+  it("serves metrics, liveness and readiness, and nothing else", async () => {
+    const metrics = new Registry();
+    new Gauge({ name: "things", help: "things", registers: [metrics] }).set(3);
+    const admin = await listenAdmin([service(metrics)], "127.0.0.1", 0);
+    const at = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${admin.port}${path}`);
+    expect(await (await at("/metrics")).text()).toContain("things 3");
+    expect((await at("/health/live")).status).toBe(200);
+    expect(await (await at("/health/ready?x=1")).json()).toEqual([{ name: "edge", ...report }]);
+    report = { status: "down", checks: { nats: { ok: false, detail: "gone" } } };
+    expect((await at("/health/ready")).status).toBe(503);
+    expect((await at("/health/live")).status).toBe(200);
+    expect((await at("/v1/ok")).status).toBe(404);
+    await admin.close();
+  });
+  it("a metric that cannot be collected is a 500, not the end of the process", async () => {
+    const metrics = new Registry();
+    new Gauge({
+      name: "broken",
+      help: "broken",
+      registers: [metrics],
+      collect: () => {
+        throw new Error("cannot");
+      },
+    });
+    const admin = await listenAdmin([service(metrics)], "127.0.0.1", 0);
+    expect((await fetch(`http://127.0.0.1:${admin.port}/metrics`)).status).toBe(500);
+    await admin.close();
+  });
+});
