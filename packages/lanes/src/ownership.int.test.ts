@@ -174,8 +174,8 @@ describe("several workers", () => {
 
   it("an owner whose clock stands still is fenced, and gives in to its successor under the same id", async () => {
     // Its lease never looks old to it.
-    let frozenAt: number | undefined;
-    const clock = { now: () => Date.now(), monotonicMs: () => frozenAt ?? performance.now() };
+    const frozen: { at?: number } = {};
+    const clock = { now: () => Date.now(), monotonicMs: () => frozen.at ?? performance.now() };
     const resume = Promise.withResolvers<void>();
     let isHeldBack = false;
     let armed = false;
@@ -192,7 +192,7 @@ describe("several workers", () => {
     );
     await zombie.settled();
     armed = true;
-    frozenAt = performance.now();
+    frozen.at = performance.now();
     const inputs = Array.from({ length: 10 }, (_, i): TallyInput => ({ id: `z${i}`, key: "k", n: i }));
     await harness.put(0, ...inputs);
     await until("the old owner holds its frame back", () => isHeldBack);
