@@ -1,6 +1,6 @@
 /**
  * Finds or fetches a nats-server: NATS_SERVER_BIN → PATH → cache → official release (checksum pinned) → Debian package, unpacked without root.
- * No npm package carries the binary. Throws one Error that lists everything that was tried.
+ * No npm package carries the binary. Throws one Error that lists everything that was tried. Tests: nats-binary.int.test.ts.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";

@@ -1,6 +1,6 @@
 /**
  * Who of ours runs on a data directory: refuses a second supervisor, and reaps the children of one that was killed with SIGKILL.
- * A process is recognised by pid and start time together, because pids are reused. Tests: pid-file.test.ts.
+ * A process is recognised by pid and start time together, because pids are reused. Tests: pid-file.int.test.ts.
  */
 import fs from "node:fs";
 import path from "node:path";
@@ -50,10 +50,16 @@ function read(file: string): Entry[] {
   try {
     const parsed: unknown = JSON.parse(fs.readFileSync(file, "utf8"));
     // Written by ourselves; anything else reads as "nobody".
-    return Array.isArray(parsed) ? (parsed as Entry[]) : [];
+    return Array.isArray(parsed) ? parsed.filter(isEntry) : [];
   } catch {
     return [];
   }
+}
+
+function isEntry(value: unknown): value is Entry {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, pid, startedAt }: { name?: unknown; pid?: unknown; startedAt?: unknown } = value;
+  return typeof name === "string" && Number.isInteger(pid) && Number(pid) > 0 && typeof startedAt === "string";
 }
 
 function isSame(entry: Entry): boolean {
@@ -76,12 +82,18 @@ function startTime(pid: number): string | undefined {
   return done.status === 0 ? done.stdout.trim() : undefined;
 }
 
-/** SIGTERM to the process group, SIGKILL after 10 s. Children are started detached, so each leads a group of its own. */
+/** Asks it to stop (PostgreSQL by its fast shutdown), kills it after 10 s, and waits until it has let go of its port and files. */
 async function end(entry: Entry): Promise<void> {
   signal(entry.pid, entry.name === "postgres" ? "SIGINT" : "SIGTERM");
-  const deadline = Date.now() + 10_000;
+  await gone(entry, 10_000);
+  if (!isSame(entry)) return;
+  signal(entry.pid, "SIGKILL");
+  await gone(entry, 2_000);
+}
+
+async function gone(entry: Entry, withinMs: number): Promise<void> {
+  const deadline = Date.now() + withinMs;
   while (isSame(entry) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 25));
-  if (isSame(entry)) signal(entry.pid, "SIGKILL");
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {
