@@ -1,9 +1,10 @@
 /**
  * Fan-out of the edge alone against a bare `ws` server that writes ready frames, and memory per idle socket. Every part is its own process.
- *   node services/edge/src/testing/bench.ts [sockets=500] [seconds=5] [events per frame=20] [frames per second=250] [idle sockets=2000]
+ *   node services/edge/src/testing/bench.ts [sockets=500] [seconds=5] [events per frame=20] [frames per second=250] [idle sockets=2000] [rounds=3]
  * Prints one JSON line per measurement. The whole-system figures are in test/bench.
  */
 import { type ChildProcess, fork } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import net, { type AddressInfo } from "node:net";
 import { WebSocketServer } from "ws";
@@ -11,28 +12,13 @@ import { encodeFrame as encodeWsFrame } from "../adapters/rfc6455.ts";
 import { startEdgeFixture } from "./edge-fixture.ts";
 import { label } from "./labels.ts";
 
-interface Usage {
-  cpuMs: number;
-  rss: number;
-}
-type Message = { port?: number; bytes?: number; usage?: Usage; opened?: true };
+type Message = { port?: number; bytes?: number; opened?: true };
 
 const [role = "main", ...args] = process.argv.slice(2);
 const PAGE = "/pricing/plans";
 const frameBytes = encodeWsFrame(Buffer.from(label({ v: "vis_000000", p: PAGE }).wire)).length;
 
-function usage(): Usage {
-  const { user, system } = process.cpuUsage();
-  return { cpuMs: (user + system) / 1000, rss: process.memoryUsage().rss };
-}
-
-function answerUsage(): void {
-  process.on("message", (text) => {
-    if (text === "usage") process.send?.({ usage: usage() } satisfies Message);
-  });
-}
-
-/** The edge with its own broker; publishes when told. */
+/** The broker; publishes when told. */
 async function edgeBroker(): Promise<void> {
   const fixture = await startEdgeFixture();
   process.send?.({ port: Number(new URL(fixture.nats.url).port) } satisfies Message);
@@ -114,6 +100,23 @@ async function edgeProcess(): Promise<void> {
   const { PLAN_LIMITS } = await import("@headwater/protocol");
   const log = createLogger({ service: "edge", level: "warn" });
   const limits = { ...PLAN_LIMITS.custom, feedConnections: 100_000 };
+  // One answer for all, as the credential cache gives it.
+  const verified = {
+    ok: true as const,
+    credential: {
+      keyId: "k",
+      keyType: "server" as const,
+      tenantId: "acme",
+      tenantSlug: "acme",
+      plan: "custom" as const,
+      limits,
+      scopes: ["signals:read"],
+      domains: [],
+      sites: [],
+      expiresAt: null,
+      reg: 0,
+    },
+  };
   const service = await startEdge(parseEdgeConfig({ EDGE_DRAIN_SPREAD_MS: "0" }), {
     log,
     clock: systemClock,
@@ -123,25 +126,9 @@ async function edgeProcess(): Promise<void> {
     instanceId: "edge-bench",
     profile: "laptop",
     secrets: { keyPepper: "p".repeat(32), cursorKey: "c".repeat(32), privacyKey: "v".repeat(32), adminToken: "a".repeat(32) },
-    verify: async () => ({
-      ok: true,
-      credential: {
-        keyId: "k",
-        keyType: "server",
-        tenantId: "acme",
-        tenantSlug: "acme",
-        plan: "custom",
-        limits,
-        scopes: ["signals:read"],
-        domains: [],
-        sites: [],
-        expiresAt: null,
-        reg: 0,
-      },
-    }),
+    verify: async () => verified,
   });
   const http = await listenHttp({ services: [service], host: "127.0.0.1", port: 0, log, health: () => service.health() });
-  answerUsage();
   process.send?.({ port: http.port } satisfies Message);
 }
 
@@ -172,54 +159,61 @@ async function bytesUntilQuiet(sinkProcess: ChildProcess, wanted: number, within
   return bytes;
 }
 
+/** Growth of the resident set, after the garbage of the handshakes had time to go. */
+async function idleMemory(measured: string, server: ChildProcess, sockets: number): Promise<void> {
+  const port = await ask(server, "port");
+  const warm = child("sink", port, 50);
+  await ask(warm, "opened");
+  const before = residentBytes(server);
+  const crowd = child("sink", port, sockets);
+  await ask(crowd, "opened");
+  await new Promise((resolve) => setTimeout(resolve, 5_000));
+  const bytesPerSocket = Math.round((residentBytes(server) - before) / sockets);
+  print({ measured: `memory per idle socket, ${measured}`, sockets, bytesPerSocket });
+  for (const process_ of [warm, crowd, server]) process_.kill();
+}
+
+function residentBytes(process_: ChildProcess): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${process_.pid}/status`, "utf8"))?.[1]) * 1024;
+}
+
 async function main(): Promise<void> {
-  const [sockets = 500, seconds = 5, perFrame = 20, perSecond = 250, idle = 2_000] = args.map(Number);
+  const [sockets = 500, seconds = 5, perFrame = 20, perSecond = 250, idle = 2_000, rounds = 3] = args.map(Number);
   const events = seconds * perFrame * perSecond;
   const wanted = events * frameBytes * sockets;
   const broker = child("broker");
   const natsPort = await ask(broker, "port");
-  for (let round = 0; round < 3; round++) {
+  for (let round = 0; round < rounds; round++) {
     const edge = child("edge", natsPort);
     const port = await ask(edge, "port");
     const receivers = child("sink", port, sockets);
     await ask(receivers, "opened");
     const before = await ask(receivers, "bytes", "bytes");
-    const begin = await ask(edge, "usage", "usage");
+    const begin = cpuMsOf(edge);
     broker.send(`publish ${seconds} ${perFrame} ${perSecond}`);
     const bytes = (await bytesUntilQuiet(receivers, wanted + before, seconds * 3_000 + 5_000)) - before;
-    const { cpuMs } = await ask(edge, "usage", "usage");
-    report("edge", bytes, cpuMs - begin.cpuMs, bytes >= wanted);
+    report("edge", bytes, cpuMsOf(edge) - begin, bytes >= wanted);
     receivers.kill();
     edge.kill();
     for (const perWrite of [1, 4, 16]) {
       const server = child("bare", perWrite);
       const sinks = child("sink", await ask(server, "port"), sockets);
       await ask(sinks, "opened");
-      server.on("message", () => undefined);
-      const start = await usageOf(server);
+      const start = cpuMsOf(server);
       server.send(`run ${events} ${perFrame * perSecond}`);
       const got = await bytesUntilQuiet(sinks, Math.floor(events / perWrite) * perWrite * frameBytes * sockets, seconds * 3_000 + 5_000);
-      report(`bare ws, ${perWrite} frames per write`, got, (await usageOf(server)) - start, true);
+      report(`bare ws, ${perWrite} frames per write`, got, cpuMsOf(server) - start, true);
       sinks.kill();
       server.kill();
     }
   }
-  const edge = child("edge", natsPort);
-  const port = await ask(edge, "port");
-  const warm = child("sink", port, 50);
-  await ask(warm, "opened");
-  const before = await ask(edge, "usage", "usage");
-  const crowd = child("sink", port, idle);
-  await ask(crowd, "opened");
-  const after = await ask(edge, "usage", "usage");
-  print({ measured: "memory per idle socket", sockets: idle, bytes: Math.round((after.rss - before.rss) / idle) });
-  for (const process_ of [warm, crowd, edge]) process_.kill();
+  await idleMemory("edge", child("edge", natsPort), idle);
+  await idleMemory("bare ws", child("bare", 1), idle);
   broker.disconnect();
 }
 
-/** CPU of a process that has no message handler of its own, from the kernel, ms. */
-async function usageOf(process_: ChildProcess): Promise<number> {
-  const { readFileSync } = await import("node:fs");
+/** User and system time from the kernel, ms. */
+function cpuMsOf(process_: ChildProcess): number {
   const fields = readFileSync(`/proc/${process_.pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }

@@ -15,12 +15,13 @@ import type { StreamPosition } from "../../domain/position.ts";
 import type { Session } from "../../surface.ts";
 import { feedFrames } from "./frames.ts";
 import type { StartPlan } from "./resume-plan.ts";
-import { createFeedView } from "./view.ts";
+import type { FeedViews } from "./view.ts";
 
 export interface FeedSessionContext {
   hub: StreamHub;
   resumer: Resumer;
   seal: CursorSeal;
+  views: FeedViews;
   limits: LifecycleLimits & { maxBufferedBytes: number };
   nowMs: () => number;
   monotonicMs: () => number;
@@ -68,7 +69,7 @@ export class FeedSession implements Session {
     };
     this.#subscriber = new Subscriber({
       routingKey: credential.tenantId,
-      view: createFeedView(options),
+      view: context.views.get(options),
       outlet: connection,
       position: plan.from ?? context.hub.end,
       notBeforeMs: plan.notBeforeMs,
@@ -176,7 +177,7 @@ export class FeedSession implements Session {
     if (!result.ok) return this.#refuse(id, "invalid_filter", result.problem);
     this.#filter = result.filter;
     // Events before the answer were chosen by the old filter, events after it by the new one.
-    this.#c.hub.setView(this.#subscriber, createFeedView({ filter: result.filter, includes: this.#includes, dialect: this.#dialect }));
+    this.#c.hub.setView(this.#subscriber, this.#c.views.get({ filter: result.filter, includes: this.#includes, dialect: this.#dialect }));
     return this.#connection.sendText(feedFrames.subscribed(id, filterToWire(result.filter)));
   }
 

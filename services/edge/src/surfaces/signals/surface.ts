@@ -18,8 +18,9 @@ import type { StreamLog } from "../../ports.ts";
 import type { Admission, HandshakeRequest, Surface, SurfaceLimits } from "../../surface.ts";
 import { planStart, type StartPlan } from "./resume-plan.ts";
 import { FeedSession, type FeedSessionContext } from "./session.ts";
+import { FeedViews } from "./view.ts";
 
-export interface SignalsSurfaceOptions extends Omit<FeedSessionContext, "onDurationWarning" | "onClosed" | "limits"> {
+export interface SignalsSurfaceOptions extends Omit<FeedSessionContext, "onDurationWarning" | "views" | "limits"> {
   source: StreamLog;
   limits: SurfaceLimits & FeedSessionContext["limits"];
   verify: (key: string) => Promise<Verification>;
@@ -47,7 +48,11 @@ export class SignalsSurface implements Surface {
 
   constructor(options: SignalsSurfaceOptions) {
     this.#o = options;
-    this.#context = { ...options, onDurationWarning: (tenantId) => options.limiter.grantExtra(tenantId, options.extraSlotMs) };
+    this.#context = {
+      ...options,
+      views: new FeedViews(),
+      onDurationWarning: (tenantId) => options.limiter.grantExtra(tenantId, options.extraSlotMs),
+    };
     this.limits = options.limits;
     this.#stopWatching = options.registry.onChange((record) => this.#closeRevoked(record));
   }

@@ -16,6 +16,20 @@ export interface FeedViewOptions {
 
 const TYPICAL_EVENT_BYTES = 640;
 
+/** One view for all sockets without a filter that ask for the same additions; most sockets are such. */
+export class FeedViews {
+  readonly #unfiltered = new Map<string, View>();
+
+  get(options: FeedViewOptions): View {
+    if (options.filter !== null || options.includes.includes("cursor")) return createFeedView(options);
+    const key = `${options.dialect} ${options.includes.join()}`;
+    const view = this.#unfiltered.get(key) ?? createFeedView(options);
+    // Includes are a closed set in fixed order, so this holds at most a few hundred.
+    this.#unfiltered.set(key, view);
+    return view;
+  }
+}
+
 /** A view with `crossing` or numbered events remembers things: one instance per socket, never shared. */
 export function createFeedView(options: FeedViewOptions): View {
   const { filter, includes, dialect } = options;
