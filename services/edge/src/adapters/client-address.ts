@@ -1,4 +1,4 @@
-/** Who is calling: the peer, or what a trusted proxy says about it. Tests: client-address.test.ts. */
+/** Who is calling: the peer, or what a trusted proxy says about it. Tests: limits.test.ts. */
 import type { IncomingMessage } from "node:http";
 import { BlockList, isIP } from "node:net";
 

@@ -1,6 +1,6 @@
 /**
  * How many sockets a tenant may hold. Per process here; a cluster-wide one (leases granted by auth) has the same interface.
- * A socket that was told its duration ends may be replaced before it closes: one extra slot for a while. Tests: connection-limiter.test.ts.
+ * A socket that was told its duration ends may be replaced before it closes: one extra slot for a while. Tests: limits.test.ts.
  */
 
 export type SlotResult = { ok: true; release(): void } | { ok: false; limit: number; current: number };

@@ -1,6 +1,6 @@
 /**
  * The HTTP side of every surface: plain requests and upgrades get the same decision, made before the 101; then one WsConnection and one
- * session per socket, swept by the shared wheel. Owns drain. Tests: service.int.test.ts, protocol-fuzz.int.test.ts.
+ * session per socket, swept by the shared wheel. Owns drain. Tests: handshake.int.test.ts, protocol-fuzz.int.test.ts.
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";

@@ -1,4 +1,4 @@
-/** The hot tail of a stream: the newest frames by sequence, bounded in bytes. Resume reads from here when it can. Tests: frame-ring.test.ts. */
+/** The hot tail of a stream: the newest frames by sequence, bounded in bytes. Resume reads from here when it can. Tests: fan-out.test.ts. */
 import type { LogEntry } from "./log-entry.ts";
 
 const COMPACT_AT = 1_024;

@@ -1,4 +1,4 @@
-/** Guessing keys: more than so many refused credentials per address and minute, and the address has to wait. Bounded. Tests: handshake-throttle.test.ts. */
+/** Guessing keys: more than so many refused credentials per address and minute, and the address has to wait. Bounded. Tests: limits.test.ts. */
 
 const WINDOW_MS = 60_000;
 const MAX_ADDRESSES = 10_000;

@@ -1,4 +1,4 @@
-/** A refused handshake as an HTTP answer, on a response or on the bare socket of an upgrade request. Tests: service.int.test.ts. */
+/** A refused handshake as an HTTP answer, on a response or on the bare socket of an upgrade request. Tests: handshake.int.test.ts. */
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import { ERRORS } from "@headwater/protocol";

@@ -1,6 +1,6 @@
 /**
  * The live side of one output stream: one reader per process while sockets want it, routing by the keys in the frame header, one rendering
- * per view, one coalesced write per socket and flush. Keeps the ring. Nothing here waits for a socket. Tests: hub.test.ts, service.int.test.ts.
+ * per view, one coalesced write per socket and flush. Keeps the ring. Nothing here waits for a socket. Tests: fan-out.test.ts, delivery.int.test.ts.
  */
 import type { Logger } from "@headwater/runtime";
 import type { StreamPosition } from "../domain/position.ts";

@@ -1,6 +1,6 @@
 /**
  * One stored frame in memory: header decoded once, lines found when first needed, `ext` lines parsed when first needed, and the rendered
- * bytes of views that several sockets share. Wire lines are copied, never parsed. Tests: log-entry.test.ts.
+ * bytes of views that several sockets share. Wire lines are copied, never parsed. Tests: fan-out.test.ts.
  */
 import { decodeFrameHeader, frameLineRanges } from "@headwater/protocol";
 import type { LogMessage } from "../ports.ts";

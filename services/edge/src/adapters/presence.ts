@@ -1,6 +1,6 @@
 /**
  * Says on core NATS what this edge's sockets listen to: on change and every 2 s; readers forget it after 6 s. Upstream connectors and topic
- * loops run only for what somebody listens to. Tests: service.int.test.ts.
+ * loops run only for what somebody listens to. Tests: lifecycle.int.test.ts.
  */
 import type { Nats } from "@headwater/messaging";
 import { subjects } from "@headwater/protocol";

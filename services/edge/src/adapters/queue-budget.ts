@@ -1,4 +1,4 @@
-/** Bytes queued for all sockets of the process. Above the cap the laggiest sockets are dropped first. Tests: queue-budget.test.ts. */
+/** Bytes queued for all sockets of the process. Above the cap the laggiest sockets are dropped first. Tests: limits.test.ts. */
 
 export interface Queued {
   readonly bufferedBytes: number;

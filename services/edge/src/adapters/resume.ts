@@ -1,7 +1,7 @@
 /**
  * Catching up: moves replaying subscribers from their position to the live end, from the ring when it reaches back far enough, else by a
  * shared stream read (at most `maxReads` at once, no consumer per socket). Memory is bounded because nothing is buffered: a socket that is
- * full is not fed until it has room, and live frames it would miss are in the log. Order is the log's. Tests: resume.test.ts, resume.int.test.ts.
+ * full is not fed until it has room, and live frames it would miss are in the log. Order is the log's. Tests: fan-out.test.ts, resume.int.test.ts.
  */
 import type { Logger } from "@headwater/runtime";
 import type { StreamPosition } from "../domain/position.ts";

@@ -1,4 +1,4 @@
-/** `settled()` of the edge: everything that is in the stream now has been written to the sockets' queues. Tests: service.int.test.ts. */
+/** `settled()` of the edge: everything that is in the stream now has been written to the sockets' queues. Tests: delivery.int.test.ts. */
 import type { RegistryView } from "@headwater/messaging";
 import type { StreamLog } from "../ports.ts";
 import type { StreamHub } from "./hub.ts";

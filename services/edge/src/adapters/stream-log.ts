@@ -1,4 +1,4 @@
-/** The real log behind the hub: an output stream of JetStream. Identity of the log = the stream's creation time. Tests: service.int.test.ts. */
+/** The real log behind the hub: an output stream of JetStream. Identity of the log = the stream's creation time. Tests: resume.int.test.ts. */
 import { getMessage, type Nats, openReader, streamState } from "@headwater/messaging";
 import { fnv1a32 } from "@headwater/protocol";
 import type { Logger } from "@headwater/runtime";

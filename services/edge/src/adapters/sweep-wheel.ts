@@ -1,6 +1,6 @@
 /**
  * One timer for all sockets: each is visited once per sweep period, spread over the slots, and checks its deadlines by comparing times.
- * No timer per socket. Tests: sweep-wheel.test.ts.
+ * No timer per socket. Tests: limits.test.ts.
  */
 
 export interface Swept {

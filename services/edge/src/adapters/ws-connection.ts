@@ -1,7 +1,7 @@
 /**
  * One WebSocket and its only writer. `ws` does the handshake, reads and closes; everything we send goes through `send` as ready-made
  * frames written to the raw socket, at most one write in flight, the rest in a byte-bounded queue. With deflate off `ws` itself writes
- * only its close frame, synchronously, so frames never interleave. Tests: ws-connection.int.test.ts.
+ * only its close frame, synchronously, so frames never interleave. Tests: slow-reader.int.test.ts.
  */
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";

@@ -1,4 +1,4 @@
-/** Messages of a Signals Feed client, as a closed union. Never throws. Tests: client-message.test.ts. */
+/** Messages of a Signals Feed client, as a closed union. Never throws. Tests: small.test.ts. */
 
 export type ClientMessage =
   | { type: "ping"; timestamp: unknown }

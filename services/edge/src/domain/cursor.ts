@@ -1,6 +1,6 @@
 /**
  * What a cursor says: a position in a surface's output stream and how many events its holder got so far.
- * Binary, 28 bytes; sealed per tenant by adapters/cursor-seal.ts. Tests: cursor.test.ts.
+ * Binary, 28 bytes; sealed per tenant by adapters/cursor-seal.ts. Tests: small.test.ts.
  */
 import type { StreamPosition } from "./position.ts";
 

@@ -1,6 +1,6 @@
 /**
  * `dialect=2`: the later edition's values for the fields that name it, replaced in place in the wire text.
- * Safe without parsing: a quote inside a string value is always escaped, so `"name":` occurs only as a member name. Tests: dialect.test.ts.
+ * Safe without parsing: a quote inside a string value is always escaped, so `"name":` occurs only as a member name. Tests: small.test.ts.
  */
 import type { LabelExt } from "@headwater/protocol";
 

@@ -1,6 +1,6 @@
 /**
  * Filters of the Signals Feed: the canonical form a client sees echoed, and the predicate over `ext` lines compiled from it.
- * AND between parameters, OR inside a list. Input forms are in filter-input.ts. Tests: filter.test.ts (naive model), filter-input.test.ts.
+ * AND between parameters, OR inside a list. Input forms are in filter-input.ts. Tests: filter.test.ts (naive model).
  */
 import {
   type BehavioralClass,

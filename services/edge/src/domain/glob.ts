@@ -1,4 +1,4 @@
-/** Path globs: `*` matches any run of characters, everything else itself. Linear scan without backtracking explosion. Tests: glob.test.ts. */
+/** Path globs: `*` matches any run of characters, everything else itself. Linear scan without backtracking explosion. Tests: small.test.ts. */
 
 export function compileGlobs(patterns: readonly string[]): (path: string) => boolean {
   const exact = new Set(patterns.filter((pattern) => !pattern.includes("*")));

@@ -1,6 +1,6 @@
 /**
  * `include=`: optional members spliced before the final `}` of a wire line, always in the order of FEED_INCLUDES.
- * The wire line itself is never parsed. Tests: include.test.ts.
+ * The wire line itself is never parsed. Tests: small.test.ts.
  */
 import { FEED_INCLUDES, type FeedInclude, type LabelExt } from "@headwater/protocol";
 

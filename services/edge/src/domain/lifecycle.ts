@@ -1,6 +1,6 @@
 /**
  * What a socket is due for: heartbeat, idle close, end of its allowed duration. Pure, times are monotonic ms.
- * The sweep wheel asks for every socket about once per sweep period. Tests: lifecycle.test.ts.
+ * The sweep wheel asks for every socket about once per sweep period. Tests: small.test.ts.
  */
 
 export interface LifecycleLimits {

@@ -1,4 +1,4 @@
-/** Positions in an output stream, always naming the place after something. Tests: position.test.ts. */
+/** Positions in an output stream, always naming the place after something. Tests: small.test.ts. */
 
 export interface StreamPosition {
   /** Stream sequence of the next message to read. */

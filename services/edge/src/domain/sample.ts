@@ -1,4 +1,4 @@
-/** `sample=`: a stable choice of whole visitors. Tests: sample.test.ts. */
+/** `sample=`: a stable choice of whole visitors. Tests: small.test.ts. */
 import { fnv1a32 } from "@headwater/protocol";
 
 const RANGE = 2 ** 32;

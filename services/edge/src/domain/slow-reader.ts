@@ -1,4 +1,4 @@
-/** When a reader is too slow to keep (docs/signals.md, backpressure). Pure; tests: slow-reader.test.ts. */
+/** When a reader is too slow to keep (docs/signals.md, backpressure). Pure; tests: small.test.ts. */
 
 export interface QueueLimits {
   /** Bytes queued for one socket, counting what is about to be sent. */

@@ -1,4 +1,4 @@
-/** Inbound rate of one socket: `ratePerSecond`, with a burst of one second. Pure, two numbers of state. Tests: token-bucket.test.ts. */
+/** Inbound rate of one socket: `ratePerSecond`, with a burst of one second. Pure, two numbers of state. Tests: small.test.ts. */
 export class TokenBucket {
   readonly #rate: number;
   #tokens: number;

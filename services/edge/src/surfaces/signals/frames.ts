@@ -1,4 +1,4 @@
-/** Control frames of the Signals Feed, server to client, as text. Field order as documented in docs/signals.md. Tests: frames.test.ts. */
+/** Control frames of the Signals Feed, server to client, as text. Field order as documented in docs/signals.md. Tests: handshake.int.test.ts, lifecycle.int.test.ts. */
 import type { ErrorCode } from "@headwater/protocol";
 
 export interface HelloFrame {

@@ -1,4 +1,4 @@
-/** Where a connecting feed client starts: at the live end, behind its cursor, or at a time; and whether something in between is lost. Tests: resume-plan.test.ts. */
+/** Where a connecting feed client starts: at the live end, behind its cursor, or at a time; and whether something in between is lost. Tests: resume.int.test.ts. */
 import type { StreamHub } from "../../adapters/hub.ts";
 import type { FeedOptions } from "../../domain/handshake.ts";
 import type { CursorPayload } from "../../domain/cursor.ts";

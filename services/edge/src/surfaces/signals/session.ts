@@ -1,4 +1,4 @@
-/** One open Signals Feed socket: hello, heartbeats, client messages, gaps, the end. Tests: service.int.test.ts. */
+/** One open Signals Feed socket: hello, heartbeats, client messages, gaps, the end. Tests: delivery.int.test.ts, lifecycle.int.test.ts. */
 import { type Credential, FEED_CLOSE, type FeedClose, type FeedInclude, SCORING_MODEL_VERSION } from "@headwater/protocol";
 import type { CursorSeal } from "../../adapters/cursor-seal.ts";
 import type { StreamHub } from "../../adapters/hub.ts";

@@ -1,4 +1,4 @@
-/** The Signals Feed as a surface of the edge: who may open it, and the registry of its open sessions for revocation. Tests: service.int.test.ts. */
+/** The Signals Feed as a surface of the edge: who may open it, and the registry of its open sessions for revocation. Tests: handshake.int.test.ts, lifecycle.int.test.ts. */
 import type { RegistryView } from "@headwater/messaging";
 import type { Logger } from "@headwater/runtime";
 import { FEED_CLOSE, KeyRecord, type RegistryRecord, ROUTES, TenantRecord } from "@headwater/protocol";

@@ -1,4 +1,4 @@
-/** What one Signals Feed socket sees of a labeled event: filter, dialect, additions. Tests: view.test.ts. */
+/** What one Signals Feed socket sees of a labeled event: filter, dialect, additions. Tests: delivery.int.test.ts. */
 import { type FeedInclude, type LabelExt } from "@headwater/protocol";
 import { CrossingDetector } from "../../domain/crossing.ts";
 import { toDialect2 } from "../../domain/dialect.ts";
