@@ -1,6 +1,6 @@
 /**
  * Runs a service's drizzle migrations in its own schema. Safe when several processes start at once (advisory lock), and refuses a
- * database that is newer than the code. Tests: migrate.int.test.ts.
+ * database that is newer than the code. Tests: postgres.int.test.ts.
  */
 import { sql } from "drizzle-orm";
 import { readMigrationFiles } from "drizzle-orm/migrator";

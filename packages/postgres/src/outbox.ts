@@ -1,8 +1,9 @@
 /**
  * Outbox: rows written in the transaction of the change they tell about, published afterwards, at least once and in order.
- * The message id is the row's uuid, so a repeat within the server's window is dropped there, and consumers drop later ones by id.
+ * The message id is the row's uuid, so a repeat within the server's window is dropped there; `later` lets a publisher drop a repeat
+ * that comes after it.
  * One relay works at a time (advisory lock); a late commit is never skipped, because rows are picked by "not published", not by position.
- * Tests: outbox.int.test.ts.
+ * Tests: postgres.int.test.ts.
  */
 import type { Logger } from "@headwater/runtime";
 import type pg from "pg";
@@ -18,8 +19,12 @@ export interface OutboxOptions {
   pool: pg.Pool;
   /** Schema with a table `outbox(position bigserial, id uuid, subject text, payload text, created_at, published_at)`. */
   schema: string;
-  /** Resolves after the message is stored. */
-  publish(row: OutboxRow): Promise<void>;
+  /**
+   * Resolves after the message is stored.
+   * @param later ids of the rows of the same subject that follow. When the last stored message of the subject is this row or one of
+   * them, the row was stored by an earlier try whose mark was lost, and storing it again would bring an old fact back.
+   */
+  publish(row: OutboxRow, later: readonly string[]): Promise<void>;
   log: Logger;
   /** Pause between two looks when nobody woke the relay, ms. Default 1,000. */
   idlePollMs?: number;
@@ -28,8 +33,8 @@ export interface OutboxOptions {
 export interface OutboxRelay {
   /** Something was committed: look now. */
   wake(): void;
-  /** Resolves when everything committed before the call is published. */
-  flush(): Promise<void>;
+  /** Resolves with true when everything committed before the call is published, with false when that was not possible in time. */
+  flush(withinMs: number): Promise<boolean>;
   stop(): Promise<void>;
 }
 
@@ -78,12 +83,19 @@ export function createOutboxRelay(options: OutboxOptions): OutboxRelay {
   run();
   return {
     wake: run,
-    async flush() {
-      for (;;) {
-        const done = running ?? (run(), running);
-        await done;
-        if (!(await hasPending(options)) || stopped) return;
-        await new Promise((resolve) => setTimeout(resolve, 20));
+    async flush(withinMs) {
+      const deadline = performance.now() + withinMs;
+      try {
+        for (;;) {
+          run();
+          await Promise.race([running, pause(deadline - performance.now())]);
+          if (!(await hasPending(options))) return true;
+          if (stopped || performance.now() >= deadline) return false;
+          await pause(20);
+        }
+      } catch (error) {
+        options.log.warn({ err: error }, "outbox.flush_failed");
+        return false;
       }
     },
     async stop() {
@@ -104,7 +116,13 @@ async function relayOnce(options: OutboxOptions): Promise<number> {
     const rows = await client.query<OutboxRow>(
       `SELECT id, subject, payload FROM "${options.schema}".outbox WHERE published_at IS NULL ORDER BY position LIMIT ${BATCH} FOR UPDATE SKIP LOCKED`,
     );
-    for (const row of rows.rows) await options.publish(row);
+    for (const [i, row] of rows.rows.entries()) {
+      const later = rows.rows.slice(i + 1).filter((other) => other.subject === row.subject);
+      await options.publish(
+        row,
+        later.map((other) => other.id),
+      );
+    }
     if (rows.rows.length > 0) {
       await client.query(`UPDATE "${options.schema}".outbox SET published_at = now() WHERE id = ANY($1)`, [rows.rows.map((row) => row.id)]);
       await client.query(`DELETE FROM "${options.schema}".outbox WHERE published_at < now() - interval '${KEEP}'`);
@@ -116,4 +134,8 @@ async function relayOnce(options: OutboxOptions): Promise<number> {
 async function hasPending(options: OutboxOptions): Promise<boolean> {
   const found = await options.pool.query(`SELECT 1 FROM "${options.schema}".outbox WHERE published_at IS NULL LIMIT 1`);
   return found.rows.length > 0;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)).unref());
 }

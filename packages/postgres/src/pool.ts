@@ -1,4 +1,4 @@
-/** A PostgreSQL pool whose idle connections may die without taking the process with them. Tests: pool.int.test.ts. */
+/** A PostgreSQL pool whose idle connections may die without taking the process with them. Tests: postgres.int.test.ts. */
 import type { Logger } from "@headwater/runtime";
 import pg from "pg";
 

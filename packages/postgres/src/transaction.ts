@@ -1,4 +1,4 @@
-/** One transaction on one connection: commit when `work` resolves, roll back and rethrow when it rejects. */
+/** One transaction on one connection: commit when `work` resolves, roll back and rethrow when it rejects. Tests: postgres.int.test.ts. */
 import type pg from "pg";
 
 export async function withTransaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {

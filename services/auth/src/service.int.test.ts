@@ -126,6 +126,18 @@ describe("keys", () => {
     expect((await admin("DELETE", "/admin/v1/keys/key_nobody")).status).toBe(404);
   });
 
+  it("takes a new key at every instance at once", async () => {
+    const made = await admin("POST", "/admin/v1/keys", { tenant: "instant", plan: "scale", scopes: ["signals:read"] });
+    const answers = await Promise.all(Array.from({ length: 12 }, () => verify(String(made.body["key"]))));
+    expect(answers.filter((answer) => !answer.ok)).toEqual([]);
+  });
+
+  it("revokes by digest, so that no key has to stand in a URL", async () => {
+    const made = await admin("POST", "/admin/v1/keys", { tenant: "acme", scopes: ["events:write"] });
+    const revoked = await admin("DELETE", `/admin/v1/keys/${digest(String(made.body["key"]))}`);
+    expect([revoked.status, revoked.body["id"]]).toEqual([200, made.body["id"]]);
+  });
+
   it("says expired for an expired key", async () => {
     const made = await admin("POST", "/admin/v1/keys", { tenant: "acme", scopes: ["events:write"], expiresAt: "2020-01-01T00:00:00Z" });
     await agreed("expired", (answer) => answer.code === "expired", String(made.body["key"]));
@@ -194,6 +206,17 @@ describe("bad input", () => {
     ["a slug with a dot", "POST", "/admin/v1/tenants", { slug: "a.b" }, adminToken, 400, "invalid_request"],
     ["broken JSON", "POST", "/admin/v1/keys", "{", adminToken, 400, "invalid_json"],
     ["a large body", "POST", "/admin/v1/keys", JSON.stringify({ tenant: "x".repeat(70_000) }), adminToken, 413, "payload_too_large"],
+    ["an id with NUL", "DELETE", "/admin/v1/keys/%00", undefined, adminToken, 400, "invalid_request"],
+    [
+      "settings with NUL",
+      "PUT",
+      "/admin/v1/tenants/acme/sites/main",
+      '{"settings":{"aliases":{"a":"\\u0000"}}}',
+      adminToken,
+      400,
+      "invalid_request",
+    ],
+    ["a name with a lone surrogate", "POST", "/admin/v1/tenants", '{"slug":"s","name":"\\ud800"}', adminToken, 400, "invalid_request"],
     ["a tenant that is not", "GET", "/admin/v1/keys?tenant=nobody", undefined, adminToken, 404, "not_found"],
     ["a path that is not", "GET", "/admin/v1/nothing", undefined, adminToken, 404, "not_found"],
     ["a second tenant of that name", "POST", "/admin/v1/tenants", { slug: "acme" }, adminToken, 409, "conflict"],
@@ -241,4 +264,35 @@ describe("faults", () => {
       20_000,
     );
   });
+});
+
+describe("a registry that lost its store", () => {
+  it("is told every fact again at the next start, and nothing when it is complete", async () => {
+    // The instances of the old registry would publish what is meant for the new one: this is the last test of the file.
+    for (const service of services.splice(0)) await service.stop();
+    const fresh = await startNats();
+    const connection = await openNats({ url: fresh.url, name: "test", log: deps.log });
+    try {
+      const start = () => startAuth(parseAuthConfig({}), { ...deps, natsUrl: fresh.url, instanceId: "auth-9" });
+      const first = await start();
+      await first.settled();
+      const view = await openRegistry(connection, { log: deps.log });
+      expect(view.list("tenant").length).toBe(registry.list("tenant").length);
+      expect(view.list("site").length).toBe(registry.list("site").length);
+      const revoked = (record: { data: unknown }): boolean => (record.data as { revokedAt: string | null }).revokedAt !== null;
+      expect(view.list("key").length).toBe(registry.list("key").filter((record) => !revoked(record)).length);
+      await first.stop();
+      const told = view.position();
+      const second = await start();
+      await second.settled();
+      await second.stop();
+      await view.stop();
+      const after = await openRegistry(connection, { log: deps.log });
+      expect(after.position()).toBe(told);
+      await after.stop();
+    } finally {
+      await connection.drain();
+      await fresh.stop();
+    }
+  }, 60_000);
 });

@@ -6,15 +6,16 @@
  * Place of accounts: tables beside `tenants` in adapters/db-schema.ts, routes beside adapters/admin-routes.ts.
  */
 import path from "node:path";
-import { announceService, connectService, createPublisher, ensureStreams, openRegistry, RpcError } from "@headwater/messaging";
+import { announceService, connectService, createPublisher, ensureStreams, lastMessage, openRegistry } from "@headwater/messaging";
 import { createOutboxRelay, migrate, openPool } from "@headwater/postgres";
-import { streamSpecs, type VerifyAnswer, VerifyRequest } from "@headwater/protocol";
+import { streamSpecs } from "@headwater/protocol";
 import { combineHealth, type Deps, ResourceStack, type Service } from "@headwater/runtime";
 import { Counter, Gauge, Registry } from "prom-client";
 import { adminRoutes } from "./adapters/admin-routes.ts";
 import { AuthStore } from "./adapters/auth-store.ts";
 import { createCredentialFeed } from "./adapters/credential-feed.ts";
-import { lookupOf } from "./adapters/secrets.ts";
+import { type Fact, missingFacts } from "./adapters/restate.ts";
+import { createVerifier } from "./adapters/verifier.ts";
 import type { AuthConfig } from "./config.ts";
 import { CredentialTable } from "./domain/credential-table.ts";
 
@@ -48,7 +49,11 @@ export async function startAuth(config: AuthConfig, deps: Deps): Promise<Service
     const relay = createOutboxRelay({
       pool,
       schema: "auth",
-      publish: async (row) => void (await publisher.publish(row.subject, row.payload, { msgId: row.id, expectStream: "REGISTRY" })),
+      publish: async (row, later) => {
+        const stored = (await lastMessage(nats, "REGISTRY", row.subject))?.header("Nats-Msg-Id");
+        if (stored !== undefined && (stored === row.id || later.includes(stored))) return;
+        await publisher.publish(row.subject, row.payload, { msgId: row.id, expectStream: "REGISTRY" });
+      },
       log,
     });
     stack.defer(() => relay.stop());
@@ -65,6 +70,21 @@ export async function startAuth(config: AuthConfig, deps: Deps): Promise<Service
     for (const tenant of loaded.tenants) table.putTenant(tenant);
     for (const site of loaded.sites) table.putSite(site);
     for (const key of loaded.keys) table.putKey(key);
+    const facts: Fact[] = [
+      ...loaded.tenants.map((data): Fact => ({ aggregate: "tenant", id: data.id, data })),
+      ...loaded.sites.map((data): Fact => ({ aggregate: "site", id: data.id, data })),
+      ...loaded.keys.map(({ record }): Fact => ({ aggregate: "key", id: record.id, data: record })),
+    ];
+    if (missingFacts(facts, registry).length > 0) {
+      // What waits in the outbox is not missing, only late.
+      await relay.flush(FLUSH_WITHIN_MS);
+      const missing = missingFacts(facts, registry);
+      if (missing.length > 0) {
+        log.warn({ facts: missing.length }, "auth.registry_restated");
+        await store.restate(missing);
+        relay.wake();
+      }
+    }
 
     const metrics = new Registry();
     metrics.setDefaultLabels({ service: "auth" });
@@ -84,14 +104,18 @@ export async function startAuth(config: AuthConfig, deps: Deps): Promise<Service
     });
 
     const used = new Set<string>();
-    const verify = (payload: unknown): VerifyAnswer => {
-      const request = VerifyRequest.safeParse(payload);
-      if (!request.success) throw new RpcError("invalid_request", "a digest is required", 400);
-      const answer = table.verify(lookupOf(deps.secrets.keyPepper, request.data.digest), clock.now(), registry.position());
-      if (answer.ok) used.add(answer.credential.keyId);
-      verifications.inc({ outcome: answer.ok ? "ok" : answer.code });
-      return answer;
-    };
+    const verify = createVerifier({
+      table,
+      pepper: deps.secrets.keyPepper,
+      loadByLookup: (lookup) => store.loadByLookup(lookup),
+      isComplete: () => feed.isComplete(),
+      now: () => clock.now(),
+      position: () => registry.position(),
+      onAnswer: (answer) => {
+        if (answer.ok) used.add(answer.credential.keyId);
+        verifications.inc({ outcome: answer.ok ? "ok" : answer.code });
+      },
+    });
     let isDatabaseUp = true;
     const flushUsed = async (): Promise<void> => {
       const ids = [...used];
@@ -127,7 +151,7 @@ export async function startAuth(config: AuthConfig, deps: Deps): Promise<Service
         if (change.revoked) table.updateKey(change.revoked);
         relay.wake();
         // The caller's next look should see the change everywhere; when the broker is away the outbox keeps it.
-        await Promise.race([relay.flush(), new Promise((resolve) => setTimeout(resolve, FLUSH_WITHIN_MS).unref())]);
+        await relay.flush(FLUSH_WITHIN_MS);
       },
     });
     const status = (): Record<string, unknown> => ({ lanes: [], keys: table.keyCount(), registry: registry.position() });
@@ -151,7 +175,10 @@ export async function startAuth(config: AuthConfig, deps: Deps): Promise<Service
         ),
       metrics,
       status,
-      settled: async () => relay.flush(),
+      settled: async (options) => {
+        const withinMs = options?.withinMs ?? 10_000;
+        if (!(await relay.flush(withinMs))) throw new Error(`the outbox is not empty after ${withinMs} ms`);
+      },
       stop: () => stack.close(),
     };
   } catch (error) {

@@ -18,6 +18,7 @@ export interface AdminPorts {
 }
 
 const MAX_BODY = "64kb";
+const KeyOrId = z.string().regex(/^[A-Za-z0-9_-]{1,256}$/, "an id, a key or its SHA-256");
 
 export function adminRoutes(ports: AdminPorts): Router {
   const admin = Router({ caseSensitive: true });
@@ -54,7 +55,7 @@ export function adminRoutes(ports: AdminPorts): Router {
     res.status(201).json({ key: created.key, ...record, tenant: created.tenant.slug, plan: created.tenant.plan });
   });
   admin.delete("/v1/keys/:keyOrId", async (req, res) => {
-    const revoked = await ports.store.revokeKey(z.string().max(256).parse(req.params.keyOrId));
+    const revoked = await ports.store.revokeKey(KeyOrId.parse(req.params.keyOrId));
     await ports.applied({ revoked });
     res.json(revoked);
   });

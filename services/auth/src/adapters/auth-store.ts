@@ -12,6 +12,7 @@ import type { CreateKey, CreateTenant, PutSite, SetPlan } from "../domain/comman
 import { DEFAULT_PREFIX, hintOf } from "../domain/commands.ts";
 import type { StoredKey } from "../domain/credential-table.ts";
 import { keys, sites, tenants } from "./db-schema.ts";
+import type { Fact } from "./restate.ts";
 import { digestOf, lookupOf, newId, newKey } from "./secrets.ts";
 
 export class StoreRefusal extends Error {
@@ -61,6 +62,26 @@ export class AuthStore {
   async loadKey(id: string): Promise<StoredKey | undefined> {
     const [row] = await drizzle(this.#options.pool).select().from(keys).where(eq(keys.id, id));
     return row && toKey(row);
+  }
+
+  /** A key that is not revoked, with its tenant and sites. */
+  async loadByLookup(lookup: string): Promise<{ key: StoredKey; tenant: TenantRecord; sites: SiteRecord[] } | undefined> {
+    const db = drizzle(this.#options.pool);
+    const [row] = await db
+      .select()
+      .from(keys)
+      .innerJoin(tenants, eq(keys.tenantId, tenants.id))
+      .where(and(eq(keys.lookup, lookup), isNull(keys.revokedAt)));
+    if (!row) return undefined;
+    const siteRows = await db.select().from(sites).where(eq(sites.tenantId, row.tenants.id)).orderBy(asc(sites.createdAt), asc(sites.id));
+    return { key: toKey(row.keys), tenant: toTenant(row.tenants), sites: siteRows.map(toSite) };
+  }
+
+  /** Writes facts to the outbox again, as they are. */
+  async restate(facts: readonly Fact[]): Promise<void> {
+    await this.#inTransaction(async (_db, tell) => {
+      for (const fact of facts) await tell(`${fact.aggregate}.restated`, fact.aggregate, fact.id, fact.data);
+    });
   }
 
   async listTenants(): Promise<TenantRecord[]> {

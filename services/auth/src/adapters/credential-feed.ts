@@ -12,9 +12,16 @@ export interface CredentialFeedPorts {
   log: Logger;
 }
 
+export interface CredentialFeed {
+  apply(record: RegistryRecord): void;
+  /** False while a key is known to exist whose hash could not be loaded yet. */
+  isComplete(): boolean;
+  stop(): void;
+}
+
 const RETRY_MS = 500;
 
-export function createCredentialFeed(ports: CredentialFeedPorts): { apply(record: RegistryRecord): void; stop(): void } {
+export function createCredentialFeed(ports: CredentialFeedPorts): CredentialFeed {
   const missing = new Set<string>();
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
@@ -41,19 +48,29 @@ export function createCredentialFeed(ports: CredentialFeedPorts): { apply(record
 
   return {
     apply(record) {
-      if (record.aggregate === "tenant") {
-        if (record.data === null) ports.table.removeTenant(record.id);
-        else ports.table.putTenant(TenantRecord.parse(record.data));
-      } else if (record.aggregate === "site" && record.data !== null) {
-        ports.table.putSite(SiteRecord.parse(record.data));
-      } else if (record.aggregate === "key") {
-        if (record.data === null) return ports.table.removeKey(record.id);
-        const key = KeyRecord.parse(record.data);
-        if (ports.table.updateKey(key) || key.revokedAt !== null) return;
-        missing.add(record.id);
-        schedule(0);
+      if (record.data === null) {
+        if (record.aggregate === "tenant") ports.table.removeTenant(record.id);
+        if (record.aggregate === "key") ports.table.removeKey(record.id);
+        return;
       }
+      if (record.aggregate === "tenant") {
+        const tenant = TenantRecord.safeParse(record.data);
+        if (tenant.success) return ports.table.putTenant(tenant.data);
+      } else if (record.aggregate === "site") {
+        const site = SiteRecord.safeParse(record.data);
+        if (site.success) return ports.table.putSite(site.data);
+      } else {
+        const key = KeyRecord.safeParse(record.data);
+        if (key.success) {
+          if (ports.table.updateKey(key.data)) return;
+          missing.add(record.id);
+          return schedule(0);
+        }
+      }
+      // A newer version's record: what is known stays as it is.
+      ports.log.error({ aggregate: record.aggregate, id: record.id, type: record.type }, "auth.record_not_understood");
     },
+    isComplete: () => missing.size === 0,
     stop() {
       stopped = true;
       clearTimeout(timer);

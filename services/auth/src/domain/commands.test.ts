@@ -16,6 +16,10 @@ it.each([
   ["an unknown member", { ...minimal, tenantId: "x" }],
   ["a domain with a path", { ...minimal, domains: ["example.com/x"] }],
   ["a wildcard in the middle", { ...minimal, domains: ["a.*.example.com"] }],
+  ["a name that moves the cursor", { ...minimal, name: "a\u001b[2J" }],
+  ["a name with NUL", { ...minimal, name: "a\u0000" }],
+  ["a lone surrogate", { ...minimal, name: "a\ud800" }],
+  ["a time before time", { ...minimal, expiresAt: "0000-01-01T00:00:00Z" }],
   ["a date that is none", { ...minimal, expiresAt: "tomorrow" }],
 ])("refuses %s", (_name, command) => expect(CreateKey.safeParse(command).success).toBe(false));
 
@@ -37,3 +41,10 @@ it("lets an operator override limits and settings, and nothing else", () => {
 });
 
 it("hints at a key without giving it away", () => expect(hintOf("cs_live_abcdefgh", "cs_live_")).toBe("cs_live_abcd…"));
+
+it.each([
+  ["\u0000", false],
+  ["\ud800", false],
+  ["\\u0000", true],
+  ["ü 🎉", true],
+])("settings text %j can be stored: %s", (text, ok) => expect(PutSite.safeParse({ settings: { aliases: { a: text } } }).success).toBe(ok));

@@ -55,3 +55,17 @@ it("does not take over a key whose hash it never saw", () => {
   expect(t.updateKey({ ...key, id: "key_2" })).toBe(false);
   expect(t.keyCount()).toBe(1);
 });
+
+it("never brings a revoked key back, whatever arrives late", () => {
+  const t = table();
+  t.updateKey({ ...key, revokedAt: at });
+  expect(t.updateKey(key)).toBe(true);
+  t.putKey({ lookup: "L", record: key });
+  expect(t.verify("L", now, 0)).toEqual({ ok: false, code: "invalid" });
+  // Also when the revocation is the first thing heard of it.
+  const fresh = new CredentialTable();
+  fresh.putTenant(tenant);
+  fresh.updateKey({ ...key, revokedAt: at });
+  fresh.putKey({ lookup: "L", record: key });
+  expect(fresh.verify("L", now, 0)).toEqual({ ok: false, code: "invalid" });
+});

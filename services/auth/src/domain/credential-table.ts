@@ -15,6 +15,7 @@ export class CredentialTable {
   readonly #sites = new Map<string, Map<string, SiteRecord>>();
   readonly #byLookup = new Map<string, StoredKey>();
   readonly #byId = new Map<string, StoredKey>();
+  readonly #revoked = new Set<string>();
 
   putTenant(record: TenantRecord): void {
     this.#tenants.set(record.id, record);
@@ -27,12 +28,22 @@ export class CredentialTable {
     sites.set(record.id, record);
     this.#sites.set(record.tenantId, sites);
   }
+  /** Ignored for a key that is known to be revoked: the row was read before. */
   putKey(key: StoredKey): void {
+    if (this.#revoked.has(key.record.id)) return;
     this.#byLookup.set(key.lookup, key);
     this.#byId.set(key.record.id, key);
   }
-  /** @returns false when the key is not known here: its hash must come from the database. */
+  /**
+   * A revocation is final: an older record that arrives after it (a late or repeated message) does not bring the key back.
+   * @returns false when the key is good and not known here: its hash must come from the database.
+   */
   updateKey(record: KeyRecord): boolean {
+    if (record.revokedAt !== null) {
+      this.#revoked.add(record.id);
+      this.removeKey(record.id);
+    }
+    if (this.#revoked.has(record.id)) return true;
     const known = this.#byId.get(record.id);
     if (known) known.record = record;
     return known !== undefined;
@@ -42,12 +53,14 @@ export class CredentialTable {
     this.#byId.delete(id);
     if (known) this.#byLookup.delete(known.lookup);
   }
+  hasTenant(id: string): boolean {
+    return this.#tenants.has(id);
+  }
+  has(lookup: string): boolean {
+    return this.#byLookup.has(lookup);
+  }
   keyCount(): number {
     return this.#byId.size;
-  }
-  tenantBySlug(slug: string): TenantRecord | undefined {
-    for (const tenant of this.#tenants.values()) if (tenant.slug === slug) return tenant;
-    return undefined;
   }
 
   /**
@@ -57,7 +70,7 @@ export class CredentialTable {
   verify(lookup: string, nowMs: number, reg: number): VerifyAnswer {
     const stored = this.#byLookup.get(lookup);
     const tenant = stored && this.#tenants.get(stored.record.tenantId);
-    if (!stored || !tenant || stored.record.revokedAt !== null) return { ok: false, code: "invalid" };
+    if (!stored || !tenant) return { ok: false, code: "invalid" };
     const { record } = stored;
     if (record.expiresAt !== null && Date.parse(record.expiresAt) <= nowMs) return { ok: false, code: "expired" };
     const credential: Credential = {
