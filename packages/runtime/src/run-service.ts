@@ -1,6 +1,6 @@
 /**
  * Body of every `main.ts`: environment → config → start → listeners → wait for a signal → drain → exit code.
- * Exit 0 clean, 1 bad config or failed start or a broken invariant, 2 drain over its budget.
+ * Exit 0 clean, 1 bad config or failed start or a broken invariant, 2 drain over its budget. Tests: run-service.int.test.ts.
  */
 import { hostname } from "node:os";
 import type { ServiceName } from "@headwater/protocol";
