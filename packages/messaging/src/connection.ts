@@ -4,7 +4,16 @@
  * Tests: connection.int.test.ts.
  */
 import type { Clock, Logger } from "@headwater/runtime";
-import { connect, headers as createHeaders, type Msg as ClientMsg, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
+import {
+  AuthorizationError,
+  connect,
+  headers as createHeaders,
+  type Msg as ClientMsg,
+  type MsgHdrs,
+  type NatsConnection,
+  NoRespondersError,
+  TimeoutError,
+} from "@nats-io/transport-node";
 
 export interface Msg {
   subject: string;
@@ -128,9 +137,8 @@ class Link implements Nats {
       });
       return fromClient(answer);
     } catch (error) {
-      const names = errorNames(error);
-      if (names.includes("NoRespondersError")) throw new NoResponders(`nobody answers on ${subject}`, { cause: error });
-      if (names.includes("TimeoutError")) throw new RequestTimeout(`no answer on ${subject} in time`, { cause: error });
+      if (isCausedBy(error, NoRespondersError)) throw new NoResponders(`nobody answers on ${subject}`, { cause: error });
+      if (isCausedBy(error, TimeoutError)) throw new RequestTimeout(`no answer on ${subject} in time`, { cause: error });
       throw error;
     }
   }
@@ -187,7 +195,7 @@ export async function openNats(options: NatsOptions): Promise<Nats> {
       });
       return new Link(options.name, connection, options.log);
     } catch (error) {
-      const refused = errorNames(error).includes("AuthorizationError");
+      const refused = isCausedBy(error, AuthorizationError);
       if (refused || performance.now() - started > within) throw error;
       if (attempt === 0) options.log.warn({ err: error }, "nats.waiting_for_server");
       await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 200));
@@ -218,9 +226,7 @@ function fromClient(msg: ClientMsg): Msg {
   };
 }
 
-/** Names along the cause chain: the client wraps its errors. */
-function errorNames(error: unknown): string[] {
-  const names: string[] = [];
-  for (let current = error; current instanceof Error && names.length < 5; current = current.cause) names.push(current.name);
-  return names;
+/** The client wraps its errors: looks along the cause chain. */
+function isCausedBy(error: unknown, kind: abstract new (...args: never[]) => Error): boolean {
+  return error instanceof Error && (error instanceof kind || isCausedBy((error as Error).cause, kind));
 }
