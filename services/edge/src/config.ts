@@ -36,6 +36,8 @@ export const EdgeEnv = z.object({
   EDGE_MAX_FAILED_HANDSHAKES_PER_MINUTE: envNumber(1, 100_000)
     .default(20)
     .describe("Refused credentials per address and minute before 429"),
+  EDGE_MAX_SOCKETS_PER_ADDRESS: envNumber(1, 1_000_000).default(100).describe("Open sockets per client address; loopback is not limited"),
+  EDGE_MAX_SOCKETS: envNumber(1, 10_000_000).default(50_000).describe("Open sockets of the process; above it 503"),
   EDGE_DRAIN_SPREAD_MS: envNumber(0, 600_000).default(30_000).describe("A stopping edge closes its sockets spread over at most this, ms"),
   DRAIN_TIMEOUT_MS: envNumber(0, 600_000).default(10_000).describe("Budget of a clean stop, ms"),
 });

@@ -213,7 +213,29 @@ it("twenty refused credentials a minute, then the address waits", async () => {
   const refusal = await refusedFeed(`${url}?key=${SCALE}`);
   expect([refusal.status, refusal.body["error"]]).toEqual([429, "rate_limit_exceeded"]);
   expect(Number(refusal.headers["retry-after"])).toBeGreaterThan(0);
+  expect(refusal.headers).toMatchObject({ "x-ratelimit-limit": "20", "x-ratelimit-remaining": "0" });
   await strict.stop();
+});
+
+it("one address may hold so many sockets, the process so many in all", async () => {
+  const crowded = await fixture.startEdge({
+    instanceId: "edge-crowded",
+    config: { TRUSTED_PROXIES: ["127.0.0.1"], EDGE_MAX_SOCKETS_PER_ADDRESS: 2, EDGE_MAX_SOCKETS: 3 },
+  });
+  const url = `${crowded.url}/v1/signals/stream?key=${SCALE}`;
+  const from = (address: string) => ({ headers: { "X-Forwarded-For": address } });
+  const two = [await openFeed(url, from("203.0.113.7")), await openFeed(url, from("203.0.113.7"))];
+  const refusal = await refusedFeed(url, from("203.0.113.7"));
+  expect([refusal.status, refusal.body]).toEqual([
+    429,
+    { error: "too_many_connections", limit: 2, current: 2, message: expect.any(String) },
+  ]);
+  two.push(await openFeed(url, from("203.0.113.8")));
+  expect((await refusedFeed(url, from("203.0.113.9"))).status).toBe(503);
+  await two[0]?.close();
+  two.push(await openFeed(url, from("203.0.113.7")));
+  await Promise.all(two.map((socket) => socket.close()));
+  await crowded.stop();
 });
 
 it("no key in any log line", () => {

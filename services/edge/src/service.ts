@@ -127,7 +127,11 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
       telemetry,
       totals,
       clientAddress: createClientAddress(config.TRUSTED_PROXIES),
-      maxFailedHandshakesPerMinute: config.EDGE_MAX_FAILED_HANDSHAKES_PER_MINUTE,
+      limits: {
+        maxFailedHandshakesPerMinute: config.EDGE_MAX_FAILED_HANDSHAKES_PER_MINUTE,
+        maxSocketsPerAddress: config.EDGE_MAX_SOCKETS_PER_ADDRESS,
+        maxSockets: config.EDGE_MAX_SOCKETS,
+      },
       onChange: () => presence.changed(),
     });
     stack.defer(() => server.drain(Math.min(config.EDGE_DRAIN_SPREAD_MS, config.DRAIN_TIMEOUT_MS * DRAIN_SHARE)));

@@ -28,7 +28,12 @@ export interface EdgeServerOptions {
   telemetry: Telemetry;
   totals: ConnectionTotals;
   clientAddress: (req: IncomingMessage) => string;
-  maxFailedHandshakesPerMinute: number;
+  limits: {
+    maxFailedHandshakesPerMinute: number;
+    /** Loopback is not counted: local tools and load generators. */
+    maxSocketsPerAddress: number;
+    maxSockets: number;
+  };
   /** A socket was opened or closed. */
   onChange: () => void;
 }
@@ -62,6 +67,7 @@ export class EdgeServer {
   readonly router = Router();
   readonly #o: EdgeServerOptions;
   readonly #throttle: HandshakeThrottle;
+  readonly #perAddress = new Map<string, number>();
   readonly #servers = new Map<Surface, WebSocketServer>();
   readonly #open = new Map<Surface, Set<OpenSocket>>();
   #isDraining = false;
@@ -69,7 +75,7 @@ export class EdgeServer {
 
   constructor(options: EdgeServerOptions) {
     this.#o = options;
-    this.#throttle = new HandshakeThrottle(options.maxFailedHandshakesPerMinute, () => options.clock.monotonicMs());
+    this.#throttle = new HandshakeThrottle(options.limits.maxFailedHandshakesPerMinute, () => options.clock.monotonicMs());
     for (const surface of options.surfaces) {
       this.#open.set(surface, new Set());
       this.#servers.set(surface, this.#createServer(surface));
@@ -97,11 +103,16 @@ export class EdgeServer {
     const path = pathOf(req);
     const surface = this.#o.surfaces.find((candidate) => candidate.paths.includes(path));
     if (!surface) return refuseUpgrade(req, socket, { code: "not_found" });
-    void this.#decide(surface, req, true).then((admission) => {
-      if (!admission.ok) return refuseUpgrade(req, socket, admission.refusal);
-      stopGuarding();
-      return this.#accept(surface, admission, req, socket, head);
-    });
+    this.#decide(surface, req, true)
+      .then((admission) => {
+        if (!admission.ok) return refuseUpgrade(req, socket, admission.refusal);
+        stopGuarding();
+        return this.#accept(surface, admission, req, socket, head);
+      })
+      .catch((error: unknown) => {
+        this.#o.log.error({ err: error, surface: surface.name }, "socket.open_failed");
+        socket.destroy();
+      });
   };
 
   /** Tells every socket, closes them spread over `spreadMs`, resolves when all are gone. New ones are refused from now on. */
@@ -116,7 +127,7 @@ export class EdgeServer {
       setTimeout(() => connection.close(surface.closes.draining), closesInMs);
     });
     const overdue = setTimeout(() => {
-      for (const { socket } of sockets) socket.terminate();
+      for (const open of this.#open.values()) for (const { socket } of open) socket.terminate();
     }, spread + DRAIN_GRACE_MS);
     await empty;
     clearTimeout(overdue);
@@ -135,7 +146,12 @@ export class EdgeServer {
       return refuse({
         code: "rate_limit_exceeded",
         message: "Too many failed handshakes from this address",
-        headers: { "Retry-After": String(waitSeconds) },
+        headers: {
+          "Retry-After": String(waitSeconds),
+          "X-RateLimit-Limit": String(this.#o.limits.maxFailedHandshakesPerMinute),
+          "X-RateLimit-Remaining": "0",
+          "X-RateLimit-Reset": String(Math.ceil(this.#o.clock.now() / 1000) + waitSeconds),
+        },
       });
     }
     let admission: Admission;
@@ -150,14 +166,28 @@ export class EdgeServer {
       if (status === 401 || status === 403) this.#throttle.failed(address);
       return refuse(admission.refusal);
     }
-    const unavailable: Refusal | undefined = this.#isDraining
-      ? { code: "draining", headers: { "Retry-After": "1" } }
-      : this.#o.budget.isNearlyFull
-        ? { code: "overloaded", headers: { "Retry-After": "5" } }
-        : undefined;
+    const unavailable = this.#noRoomFor(address);
     if (unavailable === undefined) return admission;
     admission.abandon();
     return refuse(unavailable);
+  }
+
+  #noRoomFor(address: string): Refusal | undefined {
+    const { maxSocketsPerAddress: limit, maxSockets } = this.#o.limits;
+    const current = this.#perAddress.get(address) ?? 0;
+    if (current >= limit && !isLoopback(address)) {
+      const message = `At most ${limit} sockets from one address`;
+      return { code: "too_many_connections", fields: { limit, current, message }, headers: { "Retry-After": "5" } };
+    }
+    if (this.#isDraining) return { code: "draining", headers: { "Retry-After": "1" } };
+    if (this.#o.budget.isNearlyFull || this.socketCount >= maxSockets) return { code: "overloaded", headers: { "Retry-After": "5" } };
+    return undefined;
+  }
+
+  #countAddress(address: string, change: 1 | -1): void {
+    const count = (this.#perAddress.get(address) ?? 0) + change;
+    if (count > 0) this.#perAddress.set(address, count);
+    else this.#perAddress.delete(address);
   }
 
   #createServer(surface: Surface): WebSocketServer {
@@ -182,16 +212,21 @@ export class EdgeServer {
   }
 
   #accept(surface: Surface, admission: Admission & { ok: true }, req: IncomingMessage, raw: Duplex, head: Buffer): void {
+    if (this.#isDraining) {
+      admission.abandon();
+      return refuseUpgrade(req, raw, { code: "draining", headers: { "Retry-After": "1" } });
+    }
+    const address = this.#o.clientAddress(req);
     let isOpened = false;
     this.#servers.get(surface)?.handleUpgrade(req, raw, head, (socket) => {
       isOpened = true;
-      this.#opened(surface, admission, socket, raw);
+      this.#opened(surface, admission, socket, raw, address);
     });
     // `ws` answers synchronously; without the callback the handshake was malformed or the client is gone.
     if (!isOpened) admission.abandon();
   }
 
-  #opened(surface: Surface, admission: Admission & { ok: true }, socket: WebSocket, raw: Duplex): void {
+  #opened(surface: Surface, admission: Admission & { ok: true }, socket: WebSocket, raw: Duplex, address: string): void {
     const { clock, telemetry } = this.#o;
     const { limits } = surface;
     const openedAtMs = clock.monotonicMs();
@@ -217,6 +252,7 @@ export class EdgeServer {
     };
     this.#open.get(surface)?.add(open);
     this.#o.wheel.add(open);
+    this.#countAddress(address, 1);
     telemetry.socketOpened(surface.name);
     this.#o.onChange();
 
@@ -242,6 +278,7 @@ export class EdgeServer {
     socket.on("error", (error) => this.#o.log.debug({ err: error, surface: surface.name }, "socket.error"));
     socket.on("close", (code) => {
       this.#o.wheel.delete(open);
+      this.#countAddress(address, -1);
       this.#open.get(surface)?.delete(open);
       session.onClosed();
       connection.released();
@@ -256,6 +293,10 @@ export class EdgeServer {
 
 function pick(open: OpenSocket): Pick<OpenSocket, "session" | "connection" | "socket"> {
   return { session: open.session, connection: open.connection, socket: open.socket };
+}
+
+function isLoopback(address: string): boolean {
+  return address === "::1" || address.startsWith("127.");
 }
 
 /** Until somebody else listens: an error of a socket that waits for its answer ends that socket, not the process. */
