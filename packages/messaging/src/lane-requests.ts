@@ -36,14 +36,20 @@ export function serveLaneRequests(
 const FIRST_RETRY_MS = 25;
 const MAX_RETRY_MS = 250;
 
-/** Asks the owner of a lane, following it when it moves. @throws RpcError (refused), RpcUnavailable after `deadlineMs` (default 2,000). */
+/**
+ * Asks the owner of a lane, following it when it moves.
+ * @param options.deadlineMs for everything; default 2,000.
+ * @param options.attemptMs for one attempt, default the whole deadline. A request that an owner took with it when it died is answered by
+ * nobody, so a verb that may be asked twice (a read) sets this and finds the next owner in time.
+ * @throws RpcError (refused), RpcUnavailable after `deadlineMs`.
+ */
 export async function callLane(
   nats: Nats,
   family: InputFamily,
   lane: number,
   verb: string,
   payload: unknown,
-  options: { deadlineMs?: number; headers?: Record<string, string> } = {},
+  options: { deadlineMs?: number; attemptMs?: number; headers?: Record<string, string> } = {},
 ): Promise<unknown> {
   const subject = subjects.laneRequest(family, lane, verb);
   const deadline = performance.now() + (options.deadlineMs ?? 2_000);
@@ -51,7 +57,8 @@ export async function callLane(
     const remainingMs = deadline - performance.now();
     if (remainingMs <= 0) throw new RpcUnavailable(`${subject}: no owner answered in time`);
     try {
-      return await requestJson(nats, subject, payload, { timeoutMs: remainingMs, headers: options.headers });
+      const timeoutMs = Math.min(options.attemptMs ?? remainingMs, remainingMs);
+      return await requestJson(nats, subject, payload, { timeoutMs, headers: options.headers });
     } catch (error) {
       const mayMove = error instanceof RpcUnavailable || (error instanceof RpcError && error.code === NOT_OWNER);
       if (!mayMove) throw error;

@@ -172,9 +172,23 @@ describe("a lane's owner", () => {
     const leave = await own(there, () => {
       throw notOwner();
     });
-    const asked = callLane(here, "visits", 3, "context", {}, { deadlineMs: 5_000 });
+    const asked = callLane(here, "visits", 3, "context", {}, { deadlineMs: 5_000, attemptMs: 200 });
     leave();
     await own(here, () => "new owner");
+    expect(await asked).toBe("new owner");
+  });
+
+  it("that takes a request to its grave costs one attempt, not the deadline", async () => {
+    const dying = await openNats({ url: server.url, name: "dying", log: quietLogger() });
+    const taken = Promise.withResolvers<void>();
+    await own(dying, () => {
+      taken.resolve();
+      return new Promise(() => undefined);
+    });
+    const asked = callLane(here, "visits", 3, "context", {}, { deadlineMs: 5_000, attemptMs: 200 });
+    await taken.promise;
+    await dying.drain();
+    await own(there, () => "new owner");
     expect(await asked).toBe("new owner");
   });
 

@@ -112,7 +112,11 @@ export async function startScoring(config: ScoringConfig, deps: Deps): Promise<S
         const lane = laneOf(visitorKey(tenantId, visitorId));
         const request: ContextRequest = { tenantId, visitorId, ...(sessionId === undefined ? {} : { sessionId }) };
         // Answered by our own handler above.
-        return (await callLane(nats, "visits", lane, "context", request, { deadlineMs: config.readDeadlineMs })) as SnapshotAnswer;
+        return (await callLane(nats, "visits", lane, "context", request, {
+          deadlineMs: config.readDeadlineMs,
+          // A read may be asked twice; an owner answers within the catch-up, so a longer silence means that it is gone.
+          attemptMs: config.catchUpMs + 300,
+        })) as SnapshotAnswer;
       },
       neutral: (visitorId, nowMs): VisitorContext => neutralContext(visitorId, "", nowMs),
       clock,
