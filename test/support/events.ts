@@ -3,21 +3,11 @@
  * An event's id is `<run>.<n>.<tag>` in base 36, so that a sink can account for it without a table. Pure but for the time it is given.
  */
 
-export interface EventId {
-  run: string;
-  /** Number of the event in its run, from 0. */
-  n: number;
-  /** Free number: due time in µs (benchmarks) or the visitor's own counter (fault runs). */
-  tag: number;
-}
-
+/**
+ * @param n number of the event in its run, from 0.
+ * @param tag free number: due time in µs (benchmarks) or the visitor's own counter (fault runs).
+ */
 export const formatEventId = (run: string, n: number, tag: number): string => `${run}.${n.toString(36)}.${tag.toString(36)}`;
-
-export function parseEventId(text: string): EventId | undefined {
-  const [run, n, tag, ...rest] = text.split(".");
-  if (run === undefined || n === undefined || tag === undefined || rest.length > 0) return undefined;
-  return { run, n: Number.parseInt(n, 36), tag: Number.parseInt(tag, 36) };
-}
 
 const USER_AGENTS = [
   "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36",

@@ -8,7 +8,3 @@ export function nowUs(): number {
   const [seconds, nanos] = process.hrtime();
   return seconds * 1e6 + nanos / 1e3;
 }
-
-export function nowMs(): number {
-  return nowUs() / 1e3;
-}
