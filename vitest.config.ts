@@ -18,6 +18,8 @@ export default defineConfig({
           exclude: ["**/*.int.test.ts", "**/node_modules/**"],
           // Pure modules share nothing, so files need no process of their own.
           isolate: false,
+          // Property tests take seconds of processor time, and the machine may be busy.
+          testTimeout: 30_000,
           sequence: { groupOrder: 0 },
         },
       },
