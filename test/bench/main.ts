@@ -27,7 +27,8 @@ const SCENARIOS: Record<string, { about: string; run: (context: BenchContext) =>
 const GROUPS: Record<string, string[]> = { baselines: ["nats", "ws", "memory", "http"] };
 
 const usage = [
-  "usage: npm run bench -- [scenario…] [--seconds n] [--pairs n]",
+  "usage: npm run bench -- [scenario…] [--seconds n] [--pairs n] [--only text]",
+  "  --only runs the variants of S1 and S2 whose name contains the text",
   ...Object.entries(SCENARIOS).map(([name, { about }]) => `  ${name.padEnd(12)} ${about}`),
   ...Object.entries(GROUPS).map(([name, parts]) => `  ${name.padEnd(12)} = ${parts.join(" ")}`),
 ].join("\n");
@@ -38,6 +39,7 @@ async function main(): Promise<void> {
     options: {
       seconds: { type: "string", default: "5" },
       pairs: { type: "string", default: "3" },
+      only: { type: "string", default: "" },
       help: { type: "boolean", default: false },
     },
   });
@@ -53,7 +55,7 @@ async function main(): Promise<void> {
   const env = process.env;
   const nats = await resolveNatsServer(env, (line) => console.error(line));
   const report = beginReport(`npm run bench -- ${process.argv.slice(2).join(" ")}`, nats.version);
-  const context: BenchContext = { env, seconds, pairs, log: (line) => console.error(`  ${line}`) };
+  const context: BenchContext = { env, seconds, pairs, only: values.only, log: (line) => console.error(`  ${line}`) };
   for (const name of names) {
     console.error(`${name} …`);
     const rows = await SCENARIOS[name]?.run(context);

@@ -14,12 +14,13 @@ interface Variant {
   rate?: number;
 }
 
-const VARIANTS: Variant[] = [
-  { name: "1 socket, saturation", sockets: 1 },
-  { name: "1 socket, 1,000 ev/s", sockets: 1, rate: 1_000 },
-  { name: "1 socket, 5,000 ev/s", sockets: 1, rate: 5_000 },
-  { name: "100 sockets, 1,000 ev/s", sockets: 100, rate: 1_000 },
-  { name: "1,000 sockets, 100 ev/s", sockets: 1_000, rate: 100 },
+const VARIANTS: (Variant & { entrance: "ingest port" | "front" })[] = [
+  { name: "1 socket, saturation", sockets: 1, entrance: "ingest port" },
+  { name: "1 socket, 1,000 ev/s", sockets: 1, rate: 1_000, entrance: "ingest port" },
+  { name: "1 socket, 5,000 ev/s", sockets: 1, rate: 5_000, entrance: "ingest port" },
+  { name: "100 sockets, 1,000 ev/s", sockets: 100, rate: 1_000, entrance: "ingest port" },
+  { name: "1,000 sockets, 100 ev/s", sockets: 1_000, rate: 100, entrance: "ingest port" },
+  { name: "1 socket, saturation", sockets: 1, entrance: "front" },
 ];
 const LEAST_THROUGHPUT_RATIO = 0.6;
 const MOST_LATENCY_RATIO = 2;
@@ -34,20 +35,8 @@ export async function liveScenario(context: BenchContext): Promise<Row[]> {
     const bench = await startBenchProduct();
     stop.push(() => bench.stop());
     const rows: Row[] = [];
-    for (const variant of VARIANTS)
-      rows.push(await measure(context, harness, bench.pipeline("ingest port"), reference, variant, rows.length));
-    const front = VARIANTS[0];
-    if (front)
-      rows.push(
-        await measure(
-          context,
-          harness,
-          bench.pipeline("front"),
-          reference,
-          { ...front, name: `${front.name}, through the front` },
-          rows.length,
-        ),
-      );
+    for (const { entrance, ...variant } of VARIANTS.filter(({ name, entrance }) => `${name}, ${entrance}`.includes(context.only)))
+      rows.push(await measure(context, harness, bench.pipeline(entrance), reference, variant, rows.length));
     return rows;
   } finally {
     for (const close of stop.toReversed()) await close();
@@ -87,7 +76,7 @@ async function measure(
   const saturation = variant.rate === undefined;
   const first = pairs[0]?.[0];
   return {
-    scenario: `S2 ${variant.name}`,
+    scenario: `S2 ${variant.name}, ${product.name}`,
     unit: "ev/s",
     value: median(pairs.map(([ours]) => ours.eventsPerSecond)),
     baseline: median(pairs.map(([, theirs]) => theirs.eventsPerSecond)),

@@ -5,5 +5,7 @@ export interface BenchContext {
   seconds: number;
   /** Interleaved product/baseline pairs. */
   pairs: number;
+  /** Variants of a scenario whose name contains this; empty = all. */
+  only: string;
   log: (line: string) => void;
 }
