@@ -1,4 +1,5 @@
-import { quietLogger, startNats, type TestNats } from "@headwater/testkit";
+/** Publishes and group commit on one server: acknowledgements, deduplication, fencing, full and missing streams, a silent server. */
+import { quietLogger, startNats, type TestNats, until } from "@headwater/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Nats, openNats } from "./connection.ts";
 import { createGroupCommit } from "./group-commit.ts";
@@ -96,7 +97,7 @@ it("times out when the server is silent, and the retry finds the message stored 
   server.pause();
   const appended = commit.append(0, "once");
   await expect(publisher.publish("p.silent", "x", { timeoutMs: 50 })).rejects.toMatchObject({ code: "timeout", retryable: true });
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await until("attempts have timed out", () => commit.stats().retries > 1);
   server.resume();
   const { seq } = await appended;
   expect(commit.stats()).toMatchObject({ batches: 1, events: 1 });

@@ -1,3 +1,4 @@
+/** The ordered reader against a real server: every start, order over kills and lost consumers, gaps told, back-pressure. */
 import { quietLogger, startNats, type TestNats, until } from "@headwater/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Nats, openNats } from "./connection.ts";
@@ -171,7 +172,13 @@ describe("what goes wrong", () => {
     server.kill();
     await until("the loss was noticed", () => !nats.connected());
     await until("it is back", () => nats.connected());
-    for (let i = 0; i < 20; i++) await publisher.publish(subject, "after").catch(() => new Promise((resolve) => setTimeout(resolve, 50)));
+    await until("messages are taken again", () =>
+      publisher.publish(subject, "after").then(
+        () => true,
+        () => false,
+      ),
+    );
+    for (let i = 0; i < 20; i++) await publisher.publish(subject, "after");
     await until("everything was read", () => (seen.at(-1) ?? 0) > 300);
     expect(seen).toEqual(Array.from({ length: seen.length }, (_, i) => i + 1));
     await reader.stop();

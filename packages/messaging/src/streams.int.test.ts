@@ -1,3 +1,4 @@
+/** Streams by their owner and by everybody else, single messages, dead letters, the lane count, the registry view. */
 import { LANE_COUNT, streamSpecs } from "@headwater/protocol";
 import { quietLogger, startNats, type TestNats } from "@headwater/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";

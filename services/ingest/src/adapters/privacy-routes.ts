@@ -63,7 +63,6 @@ export function configHandler(options: PrivacyRouteOptions): Handler {
 }
 
 export function optOutHandler(options: PrivacyRouteOptions): Handler {
-  const { gate } = options;
   return async (req, res) => {
     const entry = await enterLimited(options, req, res, { method: "POST", queryKey: false });
     const request = entry && (await parsedBody(options, req, res, OptOutRequest));
