@@ -1,10 +1,10 @@
 /**
  * Who is behind an API key, for every service that is asked something with one. Asks `svc.auth.verify` with the key's digest (the key
  * itself never travels), remembers a good answer for up to 30 s, drops it when the registry says that key or tenant changed, and keeps
- * using it while auth is away, except for what was revoked meanwhile. Tests: credential-client.test.ts, credential-client.int.test.ts.
+ * using it while auth is away, except for what was revoked meanwhile. Tests: credential-client.test.ts, services/auth/src/service.int.test.ts.
  */
 import { createHash } from "node:crypto";
-import { type Credential, type RegistryRecord, VerifyAnswer } from "@headwater/protocol";
+import { type Credential, keyPrefixOf, type RegistryRecord, VerifyAnswer } from "@headwater/protocol";
 import type { Clock, Logger } from "@headwater/runtime";
 import type { Nats } from "./connection.ts";
 import type { RegistryView } from "./registry-view.ts";
@@ -36,14 +36,14 @@ export interface CredentialClientOptions {
 
 interface Entry {
   answer: VerifyAnswer;
-  /** Monotonic ms of the answer. */
-  at: number;
+  /** Monotonic ms until which it is used without asking. */
+  until: number;
   /** The registry said this key or tenant changed: ask before the next use. */
   isStale: boolean;
 }
 
-/** Every well-formed key is shorter; anything longer is not worth hashing. */
-const MAX_KEY_LENGTH = 256;
+/** While auth is away it is asked this often per key, so that one that hangs does not hold every request for its timeout. */
+const RETRY_MS = 1_000;
 
 export function createCredentialClient(
   nats: Nats | undefined,
@@ -57,7 +57,17 @@ export function createCredentialClient(
   const asking = new Map<string, Promise<VerifyAnswer>>();
   const ask = options.ask ?? ((digest: string) => askAuth(nats, digest, options.timeoutMs ?? 2_000));
 
-  const stopListening = registry.onChange((record) => markStale(entries, record));
+  /** REGISTRY sequence of the last change that concerns a key or a tenant, by id. */
+  const changedAt = new Map<string, number>();
+  const stopListening = registry.onChange((record, seq) => {
+    const tenantId = record.aggregate === "tenant" ? record.id : record.aggregate === "site" ? siteTenant(record) : undefined;
+    if (record.aggregate === "key") changedAt.set(record.id, seq);
+    else if (typeof tenantId === "string") changedAt.set(tenantId, seq);
+    markStale(entries, record);
+  });
+  /** Answered by an instance that had not seen a change we have seen, or overtaken by it on the way: good for one use at most. */
+  const isOvertaken = ({ keyId, tenantId, reg }: Credential): boolean =>
+    reg < Math.max(changedAt.get(keyId) ?? 0, changedAt.get(tenantId) ?? 0);
 
   const lookUp = (digest: string): Promise<VerifyAnswer> => {
     const known = asking.get(digest);
@@ -65,7 +75,11 @@ export function createCredentialClient(
     const question = ask(digest)
       .then((answer) => {
         entries.delete(digest);
-        entries.set(digest, { answer, at: options.clock.monotonicMs(), isStale: false });
+        entries.set(digest, {
+          answer,
+          until: options.clock.monotonicMs() + (answer.ok ? cacheMs : negativeCacheMs),
+          isStale: answer.ok && isOvertaken(answer.credential),
+        });
         evictOldest(entries, maxEntries);
         return answer;
       })
@@ -77,19 +91,22 @@ export function createCredentialClient(
   return {
     async verify(key) {
       if (key === undefined || key === "") return { ok: false, code: "missing" };
-      if (key.length > MAX_KEY_LENGTH) return { ok: false, code: "invalid" };
+      // A malformed key cannot exist: nobody needs to be asked.
+      if (keyPrefixOf(key) === undefined) return { ok: false, code: "invalid" };
       const digest = createHash("sha256").update(key).digest("hex");
       const entry = entries.get(digest);
-      if (entry && !entry.isStale) {
-        const age = options.clock.monotonicMs() - entry.at;
-        if (age <= (entry.answer.ok ? cacheMs : negativeCacheMs)) return judge(entry.answer, options.clock.now());
-      }
+      if (entry && !entry.isStale && options.clock.monotonicMs() <= entry.until) return judge(entry.answer, options.clock.now());
       try {
-        return judge(await lookUp(digest), options.clock.now());
+        const answer = await lookUp(digest);
+        if (answer.ok && isRevoked(registry, answer.credential)) return { ok: false, code: "invalid" };
+        return judge(answer, options.clock.now());
       } catch (error) {
         options.log.debug({ err: error }, "credential.auth_away");
-        if (entry?.answer.ok && !isRevoked(registry, entry.answer.credential)) return judge(entry.answer, options.clock.now());
-        return { ok: false, code: "unavailable" };
+        if (!entry?.answer.ok) return { ok: false, code: "unavailable" };
+        if (isRevoked(registry, entry.answer.credential)) return { ok: false, code: "invalid" };
+        entry.until = options.clock.monotonicMs() + RETRY_MS;
+        entry.isStale = false;
+        return judge(entry.answer, options.clock.now());
       }
     },
     stop: stopListening,

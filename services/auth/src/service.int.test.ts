@@ -121,7 +121,10 @@ describe("keys", () => {
     expect((await admin("DELETE", `/admin/v1/keys/${key}`)).status).toBe(200);
     await agreed("revoked everywhere", (answer) => !answer.ok, key);
     expect(await verify(key)).toEqual(await verify("cs_live_" + "x".repeat(32)));
-    await until("registry tells", () => (registry.get("key", id)?.data as { revokedAt: string | null } | undefined)?.revokedAt != null);
+    await until(
+      "registry tells",
+      () => (registry.get("key", id)?.data as { revokedAt: string | null } | undefined)?.revokedAt?.startsWith("2") === true,
+    );
     expect((await admin("DELETE", `/admin/v1/keys/${id}`)).status).toBe(200);
     expect((await admin("DELETE", "/admin/v1/keys/key_nobody")).status).toBe(404);
   });
@@ -277,10 +280,25 @@ describe("a registry that lost its store", () => {
       const first = await start();
       await first.settled();
       const view = await openRegistry(connection, { log: deps.log });
-      expect(view.list("tenant").length).toBe(registry.list("tenant").length);
-      expect(view.list("site").length).toBe(registry.list("site").length);
-      const revoked = (record: { data: unknown }): boolean => (record.data as { revokedAt: string | null }).revokedAt !== null;
-      expect(view.list("key").length).toBe(registry.list("key").filter((record) => !revoked(record)).length);
+      // Compared with the database: the one of the tests gives up durability, so its kill above may have cost it its last commits.
+      const client = new pg.Client({ connectionString: database.url });
+      await client.connect();
+      const ids = async (query: string): Promise<unknown[]> => (await client.query<{ id: string }>(query)).rows.map((row) => row.id);
+      const stored = {
+        tenant: await ids("SELECT id FROM auth.tenants"),
+        site: await ids("SELECT id FROM auth.sites"),
+        key: await ids("SELECT id FROM auth.keys WHERE revoked_at IS NULL"),
+      };
+      await client.end();
+      for (const aggregate of ["tenant", "site", "key"] as const) {
+        expect(stored[aggregate].length).toBeGreaterThan(1);
+        expect(
+          view
+            .list(aggregate)
+            .map((record) => record.id)
+            .toSorted(),
+        ).toEqual(stored[aggregate].toSorted());
+      }
       await first.stop();
       const told = view.position();
       const second = await start();
