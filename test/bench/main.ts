@@ -68,4 +68,5 @@ async function main(): Promise<void> {
   );
 }
 
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
 await main();

@@ -68,7 +68,7 @@ export async function startRig(product: Product, options: RigOptions): Promise<R
   }
   let ackedBefore = 0;
   const expectAll = async (state: GeneratorState): Promise<void> => {
-    await sink.ask("caughtUp", { events: ackedBefore + state.acked, quietMs: 10_000 });
+    await sink.ask("caughtUp", { events: ackedBefore + state.acked, quietMs: 20_000 });
   };
   return {
     generator,
