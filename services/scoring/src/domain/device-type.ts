@@ -4,6 +4,7 @@
  * Tests: device.test.ts; measured by test/acceptance/user-agents.
  */
 import type { DeviceLabel } from "@headwater/protocol";
+import { isTabletSeries } from "./tablet-series.ts";
 
 type DeviceType = DeviceLabel["type"];
 
@@ -12,44 +13,24 @@ const COMPUTER_MODEL =
   /\b(?:Chromebook|Chromebox|Pixelbook|MacBook|Inspiron|Latitude|Vostro|OptiPlex|XPS|Aspire|TravelMate|Satellite|Portege|Tecra|ThinkPad|IdeaPad|ThinkCentre|EliteBook|ProBook|ZBook|Pavilion|Compaq|EliteDesk|LIFEBOOK|VivoBook|ZenBook|Notebook|Laptop|2in1|2-in-1|x86_64)\b/i;
 
 /**
- * What tablets are called: the word itself (Tab, Pad, SurfTab), `MID` (mobile internet device), a tablet product line, or a name that
- * ends in its radio (`T500 3G`): every phone has one, so only tablets mention it.
+ * What tablets are called by many makers: the word itself (Tab, Pad, SurfTab), `MID` (mobile internet device), a size in inches, or
+ * a name that ends in its radio (`T500 3G`, `(Wi-Fi)`): every phone has one, so only tablets mention it.
  */
-const TABLET_WORD =
-  /tab(?:let)?(?:[^a-z]|$)|pad(?:[^a-z]|$)|\bMID[-_ ]?\d|\bkids\b|\bkindle\b|\bnexus (?:7|9|10)\b|(?:^|[ _])slide[ _]|\bursus\b|\biconia\b|[ _-](?:3G|Wi-?Fi)(?:[^a-z0-9]|$)/i;
+const TABLET_WORD = /tab(?:let)?(?:[^a-z]|$)|pad(?:[^a-z]|$)|\bMID[-_ ]?\d|\bkids\b|\d ?inch|[ _(-](?:3G|Wi-?Fi)(?:[^a-z0-9]|$)/i;
 
-/** How makers number their tablets, as opposed to their phones; one maker (or two with the same habit) per alternative. */
-const TABLET_SERIES = new RegExp(
-  [
-    "KF[A-Z]{2,4}\\b", // Amazon
-    "(?:SAMSUNG[ -])?(?:SM-[TXP]\\d|GT-P\\d|GT-N[58]\\d)", // Samsung
-    "(?:Lenovo )?(?:TB-?\\d|TB-|YT\\d?-)|Lenovo A(?:5500|7600)", // Lenovo
-    "(?:HUAWEI ?)?(?:(?:AGS|AGR|GEM|AGM|BAH|KOB|KJR|JDN|SHT|CMR|BTV|BTK|BZA|BZK|BZT|BZW|SCM|MON|MRX|DBY|DBR|GOT|CPN|WGR|BVE|KRJ)[R\\d]?-|[A-Z]{3}\\d?-W\\d\\d|M[2-6]-\\d|S(?:7|8|10)-)", // Huawei, Honor
-    "(?:LG-V\\d|LM-T\\d)", // LG
-    "(?:80(?!50|51)|90(?!01|08))\\d\\d[A-Z_]", // Alcatel
-    "BQ-[178]\\d{3}", // BQ
-    "TZ\\d{2,3}\\b", // Irbis
-    "(?:.*[ _])?[TPCNE][STZ]\\d{4}[A-Z]{2}\\b", // Digma
-    "(?:.* )?PM[TP]\\d", // Prestigio
-    "Nomi_?C(?:07|08|09|10)", // Nomi
-    "(?:SGP\\d|SOT\\d|(?:Sony)?SO-0(?:3E|5F|5G))", // Sony
-    "RCT\\d", // RCA
-    "[AB][13]-\\d{3}", // Acer
-    "\\d{5}RP", // Xiaomi
-    "(?:.*[ _])?TM-[789]\\d{3}", // teXet
-    "Informer \\d", // Explay
-    "ELEMENT \\d", // Sencor
-    "(?:Readboy|Pixus|PocketBook|AQUARIUS Cmp)", // make nothing else
-    ".*T[AI]Q-\\d", // Denver
-    "(?:Ginzzu )?GT-[78]\\d{3}\\b", // Ginzzu
-  ]
-    .map((series) => `^(?:${series})`)
-    .join("|"),
-  "i",
-);
+/** Televisions, set-top boxes and consoles: screens that stay where they are, Android or not. We have no word of our own for them. */
+const FIXED_SCREEN =
+  /(?:smart|android|google|apple|mi|web|hbb)[ _-]?tv|\bWeb0S\b|\bBRAVIA\b|\bAFT[A-Z]{1,4}\b|\bChromecast\b|\bCrKey\b|set-?top|\bSTB\b|\bXbox\b|\bPLAYSTATION [345]\b|\bNintendo WiiU?\b/i;
 
-/** Phone lines that browsers on a large or unfolded screen report without `Mobile`. */
-const PHONE_SERIES = /^(?:SM-[AFGJMN]\d|moto [egxz]\b|Pixel \d)/i;
+/** The bare word: televisions, but with `Mobile` also phones that have a tuner. */
+const TV_WORD = /(?:^|[^a-z])TV(?:[^a-z]|$)/i;
+
+/**
+ * How large makers number or name their phones, for agents without `Mobile`: unfolded screens, apps, old browsers. Tablets of the same
+ * makers have other series (tablet-series.ts) or say Pad or Tab, and are looked for first.
+ */
+const PHONE_SERIES =
+  /^(?:(?:SAMSUNG )?SM-[ACEFGJMNSZ]\d|moto [egxz]\b|Pixel \d|ASUS_[AITXZ]0|CPH\d{4}|RMX\d{4}|V2\d{3}A?\b|vivo \d|Redmi |POCO |ONEPLUS|Nokia \d|LM-[GKQVX]\d|XQ-[A-Z]{2}\d)/i;
 
 /** Systems and browsers that only exist on phones. */
 const PHONE =
@@ -59,6 +40,7 @@ const PHONE =
 export function deviceTypeOf(userAgent: string, askParser: () => string | undefined): DeviceType {
   if (/\biPad\b/.test(userAgent)) return "tablet";
   if (/\biPhone|\biPod\b|\biPh\d/.test(userAgent)) return "mobile";
+  if (FIXED_SCREEN.test(userAgent)) return "desktop";
   if (PHONE.test(userAgent)) return "mobile";
   if (/\bAndroid\b/.test(userAgent)) return androidType(userAgent, askParser);
   if (/\bPlayBook\b|\bSilk\/|\bKindle\b|;\s*Tablet;|\bTouchPad\b/.test(userAgent)) return "tablet";
@@ -71,9 +53,11 @@ function androidType(userAgent: string, askParser: () => string | undefined): De
   const model = modelOf(userAgent);
   if (COMPUTER_MODEL.test(model)) return "desktop";
   // `apad` is how one large family of browsers reports Android tablets.
-  if (TABLET_WORD.test(model) || TABLET_SERIES.test(model) || /\/apad\b/.test(userAgent)) return "tablet";
+  if (TABLET_WORD.test(model) || isTabletSeries(model) || /\/apad\b/.test(userAgent)) return "tablet";
   if (/\bMobile\b/.test(userAgent) || PHONE_SERIES.test(model)) return "mobile";
+  if (TV_WORD.test(userAgent)) return "desktop";
   const parsed = askParser();
+  // The parser knows televisions and boxes by model.
   if (parsed === "smarttv" || parsed === "console") return "desktop";
   if (parsed === "tablet") return "tablet";
   // Without a browser's closing `Safari/` or `Firefox/` the absence of `Mobile` says nothing; Android below 3 had no tablets.

@@ -63,6 +63,44 @@ describe("device", () => {
     ["something else", "desktop", "Unknown", "Unknown"],
   ])("%s", (userAgent, type, browser, os) => expect(label(userAgent)).toStrictEqual([type, browser, os]));
 
+  const typeOf = (model: string, suffix: string): string | undefined =>
+    label(`Mozilla/5.0 (Linux; Android 10; ${model}) ${ENGINE} Chrome/120.0.0.0 ${suffix}`)[0];
+
+  it.each([
+    "SM-X210",
+    "TB-X606F",
+    "AGS2-W09",
+    "KFTRWI",
+    "Nexus 7",
+    "HUAWEI BAH3-L09",
+    "24091RPADC",
+    "OPD2203",
+    "Mi Pad 4",
+    "Galaxy Tab A9",
+    "Sunrise 9 Wi-Fi",
+    "PRESTIGIO PMT3101_4G",
+  ])("knows %s as a tablet though it sends a phone's agent", (model) => expect(typeOf(model, "Mobile Safari/537.36")).toBe("tablet"));
+
+  it.each(["SM-S918B", "CPH2145", "ASUS_I005D", "9008X", "Pixel 8", "BQ-5060L", "TM-5003", "Archos 50 Saphir", "KM0450", "HP Slate 6"])(
+    "knows %s as a phone",
+    (model) => expect(typeOf(model, "Mobile Safari/537.36")).toBe("mobile"),
+  );
+
+  it.each([
+    ["SM-F946B", "mobile"],
+    ["Redmi Note 12", "mobile"],
+    ["Redmi Pad SE", "tablet"],
+    ["Dell Chromebook 11 (3180)", "desktop"],
+    ["Some TV", "desktop"],
+    ["AFTMM", "desktop"],
+  ])("takes %s without Mobile for a %s", (model, type) => expect(typeOf(model, "Safari/537.36")).toBe(type));
+
+  it("takes a television for a desktop, whatever its system", () => {
+    expect(label("Mozilla/5.0 (Web0S; Linux/SmartTV) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/108.0.5359.211 Safari/537.36")[0]).toBe(
+      "desktop",
+    );
+  });
+
   it("asks the library only about what the tokens leave open", () => {
     expect(label("something else", "mobile")[0]).toBe("mobile");
     expect(label(`Mozilla/5.0 (Windows NT 10.0) ${ENGINE} Chrome/1 Safari/1`, "mobile")[0]).toBe("desktop");

@@ -18,7 +18,7 @@ type NativePlatform = "ios" | "android" | "react-native";
 /** First match wins: engines imitate each other, so the most specific token comes first. */
 const BROWSERS: readonly (readonly [RegExp, string])[] = [
   [/\bEdg(?:e|A|iOS)?\//, "Edge"],
-  [/\bOPR\/|\bOPT\/|\bOPX\/|\bOPiOS\/|\bOpera\b/, "Opera"],
+  [/\bOPR\/|\bOPT\/|\bOPX\/|\bOPiOS\/|\bOpera(?:GX)?\b/, "Opera"],
   [/\bSamsungBrowser\//, "Samsung Internet"],
   [/\bBrave\b/i, "Brave"],
   [/\bDuckDuckGo\/|\bDdg\//, "DuckDuckGo"],
