@@ -1,7 +1,8 @@
+import { createCipheriv, createHmac } from "node:crypto";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { SURFACE_CODES } from "../domain/cursor.ts";
-import { createCursorSeal } from "./cursor-seal.ts";
+import { aesCtr, createCursorSeal, hmacSha256 } from "./cursor-seal.ts";
 
 const seal = createCursorSeal("s".repeat(32));
 const cursor = { surface: SURFACE_CODES.signals, log: 7, next: 123_456_789, at: 3, count: 42 };
@@ -36,4 +37,15 @@ it("no changed, cut or foreign text opens", () => {
     }),
   );
   expect(seal.open("t1", text.slice(0, -1), SURFACE_CODES.signals)).toBeUndefined();
+});
+
+it("its HMAC and its counter mode are the standard ones", () => {
+  const key = fc.uint8Array({ minLength: 32, maxLength: 32 });
+  fc.assert(
+    fc.property(key, fc.uint8Array({ maxLength: 200 }), fc.uint8Array({ minLength: 12, maxLength: 12 }), (k, message, iv) => {
+      expect(hmacSha256(k)(message)).toEqual(createHmac("sha256", k).update(message).digest());
+      const standard = createCipheriv("aes-256-ctr", k, Buffer.concat([iv, Buffer.alloc(4)]));
+      expect(aesCtr(k)(iv, message)).toEqual(standard.update(message));
+    }),
+  );
 });
