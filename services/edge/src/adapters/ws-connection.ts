@@ -35,6 +35,7 @@ export class WsConnection implements Queued {
   readonly #o: ConnectionOptions;
   #queue: Buffer[] = [];
   #queueBytes = 0;
+  #writesInFlight = 0;
   #reportedBytes = 0;
   #progressAtMs = 0;
   #closingSinceMs: number | undefined;
@@ -139,9 +140,11 @@ export class WsConnection implements Queued {
 
   #pump(): void {
     const { raw } = this.#o;
-    while (this.#queue.length > 0 && raw.writableLength === 0 && raw.writable) {
+    // Bytes of `ws` itself (the 101, a pong) may still wait, as they always do under TLS; only a write of ours wakes this loop again.
+    while (this.#queue.length > 0 && (this.#writesInFlight === 0 || raw.writableLength === 0) && raw.writable) {
       const chunk = this.#takeSlice();
       this.#queueBytes -= chunk.length;
+      this.#writesInFlight++;
       raw.write(chunk, this.#written);
     }
     this.#report();
@@ -161,6 +164,7 @@ export class WsConnection implements Queued {
   }
 
   readonly #written = (error?: Error | null): void => {
+    this.#writesInFlight--;
     // A failed write ends in the socket's close event, which releases everything.
     if (error) return;
     this.#progressAtMs = this.#o.monotonicMs();
