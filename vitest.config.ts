@@ -26,7 +26,7 @@ export default defineConfig({
       {
         test: {
           name: "integration",
-          include: ["packages/*/src/**/*.int.test.ts", "services/*/src/**/*.int.test.ts"],
+          include: ["packages/*/src/**/*.int.test.ts", "services/*/src/**/*.int.test.ts", "infra/**/*.int.test.ts"],
           exclude: ["**/node_modules/**"],
           globalSetup,
           testTimeout: 30_000,

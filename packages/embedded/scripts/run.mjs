@@ -27,7 +27,10 @@ const TASKS = {
   fault: { run: [...vitest, "--project", "fault"] },
   bench: { run: ["node", "test/bench/main.ts"] },
   generate: {
-    first: [["docs/configuration.md", ["node", "infra/checks/configuration.ts"]]],
+    first: [
+      ["docs/configuration.md", ["node", "infra/checks/configuration.ts"]],
+      ["infra/nats/nats.conf", ["node", "infra/nats/render.ts"]],
+    ],
     run: ["node", "packages/protocol/scripts/generate.ts"],
   },
 };

@@ -1,6 +1,6 @@
 /**
  * The route table: which service owns a public path. `standalone` mounts every service's router on one port and passes upgrades by it,
- * the front of `--per-service` proxies by it, and infra/k8s renders the Ingress from it. Fixed names win over parameters, so order matters.
+ * the front of `--per-service` proxies by it, and an Ingress needs nothing else. Fixed names win over parameters, so order matters.
  */
 import type { ServiceName } from "./services.ts";
 
