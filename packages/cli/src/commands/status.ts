@@ -3,7 +3,7 @@ import { discoverServices } from "@headwater/messaging";
 import { LANE_COUNT, SERVICES } from "@headwater/protocol";
 import { parse } from "../arguments.ts";
 import { bytes, duration, json, table } from "../output.ts";
-import { type InstanceStatus, instanceStatus, type LaneOwner, laneOwners } from "../system/instances.ts";
+import { everyInstance, type InstanceStatus, type LaneOwner, laneOwners, overall } from "../system/instances.ts";
 import { readHealth } from "../system/health.ts";
 import { grouped, readStreams, type StreamUse } from "../system/streams.ts";
 import { connectNats, findTarget } from "../system/target.ts";
@@ -15,20 +15,20 @@ export async function statusCommand(argv: readonly string[], terminal: Terminal)
   const nats = await connectNats(target, "admin");
   try {
     const [found, streams, health] = await Promise.all([discoverServices(nats), readStreams(nats), readHealth(target)]);
-    const instances = found.map((instance) => instanceStatus(instance, health, Date.now()));
+    const instances = everyInstance(found, health, Date.now());
     const missing = SERVICES.filter((service) => !instances.some((instance) => instance.service === service));
     const lanes = laneOwners(instances);
-    const isUp = missing.length === 0 && instances.every((instance) => instance.state !== "down");
-    if (args.json) await terminal.out(json({ status: isUp ? "up" : "down", url: target.url, missing, instances, lanes, streams }));
-    else await terminal.out(human(target.url, instances, missing, lanes, streams));
-    return isUp ? 0 : 1;
+    const status = overall(instances, SERVICES);
+    if (args.json) await terminal.out(json({ status, url: target.url, missing, instances, lanes, streams }));
+    else await terminal.out(human(`${target.url}  ${status}`, instances, missing, lanes, streams));
+    return status === "down" ? 1 : 0;
   } finally {
     await nats.drain();
   }
 }
 
 function human(
-  url: string,
+  title: string,
   instances: readonly InstanceStatus[],
   missing: readonly string[],
   lanes: readonly LaneOwner[],
@@ -39,7 +39,7 @@ function human(
     { title: "STATE", value: (row) => (row.problems.length > 0 ? `${row.state} (${row.problems.join(", ")})` : row.state) },
     { title: "PID", value: (row) => (row.pid === null ? "-" : String(row.pid)), align: "right" },
     { title: "VERSION", value: (row) => row.version },
-    { title: "UP", value: (row) => duration(row.uptimeMs), align: "right" },
+    { title: "UP", value: (row) => (row.started === "" ? "-" : duration(row.uptimeMs)), align: "right" },
     { title: "LANES", value: (row) => (row.lanes.length === 0 ? "-" : ranges(row.lanes.map((lane) => lane.lane))) },
     {
       title: "LAG",
@@ -63,7 +63,7 @@ function human(
     { title: "WHEN FULL", value: (row) => (row.whenFull === "new" ? "refuses" : "drops oldest") },
   ]);
   const warnings = [...missing.map((service) => `no instance of ${service} answers`), ...ownerless].map((text) => `! ${text}\n`).join("");
-  return `${url}\n\n${services}${warnings}\n${used}`;
+  return `${title}\n\n${services}${warnings}\n${used}`;
 }
 
 /** `[0,1,2,5]` → `0-2,5` */

@@ -1,7 +1,7 @@
 /** What the running system says: health, instances, lanes, and how long each stream's bytes last. Tests: commands/system.int.test.ts. */
 import { discoverServices, type Nats } from "@headwater/messaging";
 import { LANE_COUNT, SERVICES } from "@headwater/protocol";
-import { instanceStatus, laneOwners } from "../system/instances.ts";
+import { everyInstance, laneOwners } from "../system/instances.ts";
 import { readHealth } from "../system/health.ts";
 import { type Headroom, headroomOf, readStreams } from "../system/streams.ts";
 import type { Target } from "../system/target.ts";
@@ -14,14 +14,14 @@ const MUCH_LAG = 10_000;
 
 export async function checkServices(nats: Nats, target: Target): Promise<Finding[]> {
   const [found, health] = await Promise.all([discoverServices(nats), readHealth(target)]);
-  const instances = found.map((instance) => instanceStatus(instance, health, Date.now()));
+  const instances = everyInstance(found, health, Date.now());
   const findings = SERVICES.map((service): Finding => {
     const mine = instances.filter((instance) => instance.service === service);
     const bad = mine.filter((instance) => instance.state !== "up");
     if (mine.length === 0) return fail(service, "no instance answers", "its log says why");
     const detail = mine.map((instance) => `${instance.instance} ${[instance.state, ...instance.problems].join(" ")}`).join(", ");
     if (bad.length === 0) return ok(service, detail);
-    return bad.some((instance) => instance.state === "down") ? fail(service, detail) : warn(service, detail);
+    return mine.every((instance) => instance.state === "down") ? fail(service, detail) : warn(service, detail);
   });
   const lanes = laneOwners(instances);
   const owned = new Set(lanes.filter((lane) => lane.state === "live").map((lane) => `${lane.family}.${lane.lane}`));

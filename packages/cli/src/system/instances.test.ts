@@ -1,6 +1,6 @@
 import type { ServiceInstance } from "@headwater/messaging";
 import { describe, expect, it } from "vitest";
-import { instanceStatus, laneOwners } from "./instances.ts";
+import { everyInstance, instanceStatus, laneOwners, overall } from "./instances.ts";
 
 const found = (instance: string, status: Record<string, unknown>): ServiceInstance => ({
   service: instance.replace(/-\d+$/, ""),
@@ -49,4 +49,27 @@ it("shows every owner of a lane, also when there are two", () => {
     ["visits", 3, "scoring-0", 9],
     ["visits", 3, "scoring-1", 8],
   ]);
+});
+
+describe("a system with gaps", () => {
+  const health = new Map([
+    ["auth-0", { status: "down" as const, problems: ["admin listener"] }],
+    ["auth-1", { status: "up" as const, problems: [] }],
+  ]);
+  it("shows instances that should be there and do not answer", () => {
+    const rows = everyInstance([found("auth-1", {})], health, now);
+    expect(rows.map((row) => [row.instance, row.service, row.state, row.problems])).toEqual([
+      ["auth-0", "auth", "down", ["no answer", "admin listener"]],
+      ["auth-1", "auth", "up", []],
+    ]);
+  });
+  it.each([
+    ["up", ["auth-1"], ["auth"]],
+    ["degraded", ["auth-0", "auth-1"], ["auth"]],
+    ["down", ["auth-0"], ["auth"]],
+    ["down", ["auth-1"], ["auth", "edge"]],
+  ])("is %s with %j", (expected, names, services) => {
+    const rows = names.map((name) => instanceStatus(found(name, {}), health, now));
+    expect(overall(rows, services)).toBe(expected);
+  });
 });

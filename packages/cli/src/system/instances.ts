@@ -56,6 +56,43 @@ export function instanceStatus(found: ServiceInstance, health: ReadonlyMap<strin
   };
 }
 
+/** What is known of an instance that should be there and does not answer: it was killed, is starting, or hangs. */
+export function silentInstance(instance: string, report: InstanceHealth): InstanceStatus {
+  return {
+    service: instance.replace(/-[^-]*$/, ""),
+    instance,
+    version: "-",
+    pid: null,
+    started: "",
+    uptimeMs: 0,
+    state: "down",
+    problems: ["no answer", ...report.problems],
+    lanes: [],
+    registry: null,
+    details: {},
+  };
+}
+
+/** Those that answered and those that should have, by name. */
+export function everyInstance(
+  found: readonly ServiceInstance[],
+  health: ReadonlyMap<string, InstanceHealth>,
+  nowMs: number,
+): InstanceStatus[] {
+  const silent = [...health].filter(([instance]) => !found.some((other) => other.instance === instance));
+  return [
+    ...found.map((instance) => instanceStatus(instance, health, nowMs)),
+    ...silent.map(([instance, report]) => silentInstance(instance, report)),
+  ].toSorted((a, b) => a.instance.localeCompare(b.instance));
+}
+
+/** `down`: some service has no instance that works. `degraded`: every service works, something should be looked at. */
+export function overall(instances: readonly InstanceStatus[], services: readonly string[]): "up" | "degraded" | "down" {
+  const works = (service: string): boolean => instances.some((instance) => instance.service === service && instance.state !== "down");
+  if (!services.every(works)) return "down";
+  return instances.every((instance) => instance.state === "up") ? "up" : "degraded";
+}
+
 /** Every lane with its owner, ordered by family and lane. Two owners of one lane are both shown: that is what somebody looks for. */
 export function laneOwners(instances: readonly InstanceStatus[]): LaneOwner[] {
   return instances
