@@ -3,8 +3,10 @@
  * visitor of its own, with a browser key and no other evidence.
  *   node measure.ts <user_agents.jsonl[.gz]> --domain
  *   node measure.ts <user_agents.jsonl[.gz]> --url http://127.0.0.1:8080 --write-key cs_live_… --read-key cs_live_… [--show 20]
+ *   --folds 3,4 takes only those of five parts, split by a hash of the agent: write rules from some, judge them by the others.
  * Prints a JSON report; exits 1 when a target is missed. The collection itself is not part of this repository.
  */
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { gunzipSync } from "node:zlib";
@@ -19,11 +21,13 @@ const { values, positionals } = parseArgs({
     url: { type: "string" },
     "write-key": { type: "string" },
     "read-key": { type: "string" },
+    folds: { type: "string", default: "0,1,2,3,4" },
     show: { type: "string", default: "0" },
   },
 });
 
-const rows = readRows(positionals[0]);
+const folds = new Set(values.folds.split(",").map(Number));
+const rows = readRows(positionals[0]).filter((row) => folds.has(foldOf(row)));
 const labeled = await labelRows();
 const result = report(labeled, Number(values.show));
 process.stdout.write(`${JSON.stringify(result, null, 2)}\n`);
@@ -47,4 +51,8 @@ function readRows(path: string | undefined): Row[] {
     .split("\n")
     .filter((line) => line !== "")
     .map((line) => JSON.parse(line) as Row);
+}
+
+function foldOf(row: Row): number {
+  return createHash("sha256").update(row.ua).digest().readUInt32BE(0) % 5;
 }
