@@ -2,6 +2,7 @@
  * Ownership under faults, with workers as real processes: killed at every crash point, paused beyond their lease, joined late.
  * After each fault the stored outputs must be exactly those of the model: nothing lost, nothing twice, in order.
  */
+import { setInterval } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { until } from "@headwater/testkit";
 import { Harness } from "./fixtures/harness.ts";
@@ -26,13 +27,13 @@ function traffic(lanes: number): { put: TallyInput[][]; stop(): Promise<void> } 
   let isOn = true;
   let n = 0;
   const running = (async () => {
-    while (isOn) {
+    for await (const _ of setInterval(5)) {
+      if (!isOn) return;
       for (let lane = 0; lane < lanes; lane++) {
         const inputs = Array.from({ length: 3 }, (): TallyInput => ({ id: `i${n++}`, key: `k${n % 5}`, n, also: `m${n % 3}` }));
         await harness.put(lane, ...inputs);
         put[lane]?.push(...inputs);
       }
-      await new Promise((resolve) => setTimeout(resolve, 5));
     }
   })();
   return {
