@@ -3,6 +3,8 @@ import { bootstrapCommand } from "./commands/bootstrap.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { feedCommand } from "./commands/feed.ts";
 import { keysCommand } from "./commands/keys.ts";
+import { rebuildCommand } from "./commands/rebuild.ts";
+import { replayCommand } from "./commands/replay.ts";
 import { statusCommand } from "./commands/status.ts";
 import { tapCommand } from "./commands/tap.ts";
 import { tenantsCommand } from "./commands/tenants.ts";
@@ -18,6 +20,8 @@ const COMMANDS: Record<string, Command> = {
   keys: keysCommand,
   tap: tapCommand,
   feed: feedCommand,
+  replay: replayCommand,
+  rebuild: rebuildCommand,
   up: bootstrapCommand("start"),
   bench: bootstrapCommand("bench"),
 };

@@ -9,6 +9,8 @@ export const USAGE = `headwater <command> [options]
   keys create | list | revoke
   tap <what>                   look at events inside: tap signals --tenant acme --follow
   feed                         subscribe to the Signals Feed as a client would
+  replay <family>              fold the whole log of the lanes again and compare with their live state
+  rebuild <projection>         derive again what can be derived
   bench                        run the benchmarks (same as npm run bench)
 
 Every command takes --json (one JSON document instead of a table), --port <n> (default: BACKEND_PORT, PORT, 7210) and --help.
@@ -58,6 +60,15 @@ Without --since and --follow: the last minute.
   --since <time>         5m, 2h: start in the past
   --limit <n>            end after n events
 One JSON object a line on stdout; reconnects with its cursor until Ctrl-C.
+`,
+  replay: `headwater replay <family> [--lane <n>]
+  <family>               visits
+  --lane <n>             only this lane
+The owner of each lane folds its stored input from the beginning, without emitting, and compares the result with its live state.
+A log whose beginning was purged proves nothing and is told as such. Exit 1 when a state differs.
+`,
+  rebuild: `headwater rebuild <projection>
+  <projection>           registry: what tenants, sites and keys every service knows, derived from the database of auth
 `,
 };
 

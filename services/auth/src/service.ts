@@ -8,13 +8,13 @@
 import path from "node:path";
 import { announceService, connectService, createPublisher, ensureStreams, lastMessage, openRegistry } from "@headwater/messaging";
 import { createOutboxRelay, migrate, openPool } from "@headwater/postgres";
-import { streamSpecs } from "@headwater/protocol";
+import { type RegistryRecord, streamSpecs } from "@headwater/protocol";
 import { combineHealth, type Deps, ResourceStack, type Service } from "@headwater/runtime";
 import { Counter, Gauge, Registry } from "prom-client";
 import { adminRoutes } from "./adapters/admin-routes.ts";
 import { AuthStore } from "./adapters/auth-store.ts";
 import { createCredentialFeed } from "./adapters/credential-feed.ts";
-import { type Fact, missingFacts } from "./adapters/restate.ts";
+import { restateMissing } from "./adapters/restate.ts";
 import { createVerifier } from "./adapters/verifier.ts";
 import type { AuthConfig } from "./config.ts";
 import { CredentialTable } from "./domain/credential-table.ts";
@@ -64,27 +64,23 @@ export async function startAuth(config: AuthConfig, deps: Deps): Promise<Service
     const table = new CredentialTable();
     const feed = createCredentialFeed({ table, loadKey: (id) => store.loadKey(id), log });
     stack.defer(() => feed.stop());
-    const stopListening = registry.onChange((record) => feed.apply(record));
+    // A record that comes while the rows are read is newer than they are.
+    const early: RegistryRecord[] = [];
+    let isLoaded = false;
+    const stopListening = registry.onChange((record) => (isLoaded ? feed.apply(record) : void early.push(record)));
     stack.defer(stopListening);
     const loaded = await store.loadAll();
     for (const tenant of loaded.tenants) table.putTenant(tenant);
     for (const site of loaded.sites) table.putSite(site);
     for (const key of loaded.keys) table.putKey(key);
-    const facts: Fact[] = [
-      ...loaded.tenants.map((data): Fact => ({ aggregate: "tenant", id: data.id, data })),
-      ...loaded.sites.map((data): Fact => ({ aggregate: "site", id: data.id, data })),
-      ...loaded.keys.map(({ record }): Fact => ({ aggregate: "key", id: record.id, data: record })),
-    ];
-    if (missingFacts(facts, registry).length > 0) {
-      // What waits in the outbox is not missing, only late.
-      await relay.flush(FLUSH_WITHIN_MS);
-      const missing = missingFacts(facts, registry);
-      if (missing.length > 0) {
-        log.warn({ facts: missing.length }, "auth.registry_restated");
-        await store.restate(missing);
-        relay.wake();
-      }
-    }
+    isLoaded = true;
+    for (const record of early) feed.apply(record);
+    const restate = async (): Promise<number> => {
+      const facts = await restateMissing({ store, registry, relay });
+      if (facts > 0) log.warn({ facts }, "auth.registry_restated");
+      return facts;
+    };
+    await restate();
 
     const metrics = new Registry();
     metrics.setDefaultLabels({ service: "auth" });
@@ -140,6 +136,7 @@ export async function startAuth(config: AuthConfig, deps: Deps): Promise<Service
     const router = adminRoutes({
       store,
       adminToken: deps.secrets.adminToken,
+      rebuildRegistry: restate,
       applied: async (change) => {
         if (change.tenant) table.putTenant(change.tenant);
         if (change.created) {

@@ -1,7 +1,7 @@
 /** Commands against a real nats-server with the real users of each service, and against a listener that speaks the operator API. */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { createPublisher, ensureStreams, type Nats, openNats, serveRequests } from "@headwater/messaging";
+import { createPublisher, ensureStreams, type Nats, openNats, RpcError, serveLaneRequests, serveRequests } from "@headwater/messaging";
 import { encodeFrame, natsPermissions, NATS_USERS, type NatsUser, streamSpecs, subjects } from "@headwater/protocol";
 import { quietLogger, startNats, type TestNats, until } from "@headwater/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -134,6 +134,35 @@ describe("status", () => {
   });
 });
 
+describe("replay", () => {
+  const folded = { in: 9, events: 8, keys: 7, hash: "aa", isComplete: true, durationMs: 6 };
+  it.each([
+    ["equal", { live: { hash: "aa" }, folded }, 0],
+    ["different", { live: { hash: "bb" }, folded }, 1],
+    ["incomplete", { live: { hash: "bb" }, folded: { ...folded, isComplete: false } }, 0],
+  ])("tells an owner's answer: %s", async (verdict, answer, code) => {
+    const owner = serveLaneRequests(await as("scoring"), "visits", 3, { verify: () => answer }, log);
+    const terminal = recordedTerminal(env("admin"));
+    expect(await runCli(["replay", "visits", "--lane", "3", "--json"], terminal)).toBe(code);
+    expect(JSON.parse(terminal.stdout())).toMatchObject({
+      ok: code === 0,
+      family: "visits",
+      lanes: [{ lane: 3, verdict, in: 9, events: 8 }],
+    });
+    owner.stop();
+  });
+  it("tells why an owner refused", async () => {
+    const refuse = (): never => {
+      throw new RpcError("busy", "the lane is never quiet", 503);
+    };
+    const owner = serveLaneRequests(await as("scoring"), "visits", 4, { verify: refuse }, log);
+    const terminal = recordedTerminal(env("admin"));
+    expect(await runCli(["replay", "visits", "--lane", "4"], terminal)).toBe(1);
+    expect(terminal.stderr()).toBe("headwater: lane 4 of visits: the lane is never quiet\n");
+    owner.stop();
+  });
+});
+
 describe("operator API", () => {
   let api: Server;
   let url: string;
@@ -197,6 +226,15 @@ describe("operator API", () => {
     expect((await run("tenants", "list")).out).toBe("TENANT  PLAN   NAME  ID     CREATED\nacme    scale  Acme  ten_a  2026\n");
     answer = { status: 200, body: { keys: [] } };
     expect((await run("keys", "list", "--tenant", "a b")).asked?.path).toBe("/admin/v1/keys?tenant=a%20b");
+  });
+  it("rebuilds the registry", async () => {
+    answer = { status: 200, body: { restated: 3 } };
+    const result = await run("rebuild", "registry");
+    expect([result.asked?.method, result.asked?.path, result.out]).toEqual([
+      "POST",
+      "/admin/v1/rebuild/registry",
+      "3 facts were missing and are told again\n",
+    ]);
   });
   it("tells a refusal in one line, exit 1", async () => {
     const problems = [{ path: "tenant", message: "lower-case" }];

@@ -1,6 +1,6 @@
 /**
- * The operator API behind `headwater keys|tenants`: `/admin/v1/*` with the admin token. Without the token every path answers the same 401,
- * so nothing about tenants can be learned. Tests: admin-routes.int.test.ts.
+ * The operator API behind `headwater keys|tenants|rebuild`: `/admin/v1/*` with the admin token. Without the token every path answers the same 401,
+ * so nothing about tenants can be learned. Tests: ../service.int.test.ts.
  */
 import type { KeyRecord, SiteRecord, TenantRecord } from "@headwater/protocol";
 import { requestIdOf, sendError } from "@headwater/runtime";
@@ -13,6 +13,8 @@ import { sameSecret } from "./secrets.ts";
 export interface AdminPorts {
   store: AuthStore;
   adminToken: string;
+  /** Tells the registry what it should hold and does not. @returns how many facts. */
+  rebuildRegistry(): Promise<number>;
   /** Called after each committed change, before the answer: memory and registry follow. */
   applied(change: { tenant?: TenantRecord; site?: SiteRecord; created?: CreatedKey; revoked?: KeyRecord }): Promise<void>;
 }
@@ -59,6 +61,7 @@ export function adminRoutes(ports: AdminPorts): Router {
     await ports.applied({ revoked });
     res.json(revoked);
   });
+  admin.post("/v1/rebuild/registry", async (_req, res) => void res.json({ restated: await ports.rebuildRegistry() }));
   admin.use((_req, res) => sendError(res, "not_found"));
   admin.use((error: unknown, _req: Request, res: Response, next: NextFunction) => {
     if (error instanceof z.ZodError) {

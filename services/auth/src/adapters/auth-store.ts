@@ -1,6 +1,6 @@
 /**
  * Tenants, sites and keys in PostgreSQL. Every change writes its registry record into the outbox in the same transaction.
- * Tests: auth-store.int.test.ts.
+ * Tests: ../service.int.test.ts.
  */
 import { randomUUID } from "node:crypto";
 import { type KeyRecord, type RegistryRecord, SiteRecord, SiteSettings, subjects, TenantRecord } from "@headwater/protocol";
