@@ -14,6 +14,7 @@ export {
   type LaneOptions,
   type LanePhase,
   type LaneStatus,
+  LogReplaced,
   NewerSnapshot,
   OwnershipLost,
   type Position,

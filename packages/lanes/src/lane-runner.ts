@@ -7,6 +7,7 @@ import {
   type Nats,
   openReader,
   publishDeadLetter,
+  PublishError,
   type Publisher,
   purgeStream,
   type Reader,
@@ -25,10 +26,10 @@ import { LaneState } from "./lane-state.ts";
 import type { LaneLease } from "./leases.ts";
 import { type RegistryLog } from "./registry-log.ts";
 import { restoreState } from "./restore.ts";
-import { CorruptSnapshot, SnapshotStore } from "./snapshot-store.ts";
+import { CorruptSnapshot, type Head, SnapshotStore } from "./snapshot-store.ts";
 import { Snapshotter } from "./snapshotter.ts";
 import { canonicalJson, hashState } from "./canonical.ts";
-import { type LaneFamily, type LaneOptions, type LanePhase, type LaneStatus, NewerSnapshot, OwnershipLost } from "./types.ts";
+import { type LaneFamily, type LaneOptions, type LanePhase, type LaneStatus, LogReplaced, NewerSnapshot, OwnershipLost } from "./types.ts";
 
 export interface RunnerDeps<Config> {
   nats: Nats;
@@ -138,7 +139,7 @@ export class LaneRunner<Input, State, Config> {
           result = { outcome: "lost" };
           break;
         }
-        if (error instanceof NewerSnapshot) {
+        if (error instanceof NewerSnapshot || error instanceof LogReplaced) {
           result = { outcome: "fatal", error };
           break;
         }
@@ -248,7 +249,7 @@ export class LaneRunner<Input, State, Config> {
     this.#phase = "restoring";
     this.#frameCount += this.#writer.frames;
     this.#writer = this.#newWriter();
-    const head = await this.#store.head();
+    const head = await this.#usableHead();
     const reg = this.#deps.registry.position();
     const last = await this.#writer.takeOver((frame) => this.#takeOverFrame(frame, head?.inSeq ?? 0, reg));
     await this.#deps.options.onCrashPoint?.("after_take_over", { lane: this.lane });
@@ -299,6 +300,25 @@ export class LaneRunner<Input, State, Config> {
       "lanes.live",
     );
     this.#phase = "live";
+  }
+
+  /** The newest snapshot's header, after checking that the log is still the one it was made from. @throws LogReplaced */
+  async #usableHead(): Promise<Head | undefined> {
+    const [head, last, input] = await Promise.all([
+      this.#store.head(),
+      this.#writer.lastFrame(),
+      streamState(this.#deps.nats, inputStreamName(this.#family.input, this.lane)),
+    ]);
+    const folded = last?.header.in ?? head?.inSeq ?? 0;
+    if (input.lastSeq >= folded) return head;
+    const error = new LogReplaced(
+      `${inputStreamName(this.#family.input, this.lane)} ends at ${input.lastSeq}, but ${folded} was folded already`,
+    );
+    // With frames of the old log still there nobody can tell which inputs were answered.
+    if (last !== undefined) throw error;
+    this.#log.error({ err: error }, "lanes.log_replaced");
+    await this.#store.reset();
+    return undefined;
   }
 
   #takeOverFrame(last: LastFrame | undefined, headIn: number, reg: number) {
@@ -423,7 +443,8 @@ export class LaneRunner<Input, State, Config> {
       if (item.kind === "bad") await this.#deadLetter(item.seq, item.index, item.reason, item.raw);
     }
     if (effects.length > 0) {
-      await Promise.all(effects.map((effect) => this.#deps.publisher.publish(effect.subject, effect.payload, { msgId: effect.msgId })));
+      const { publisher } = this.#deps;
+      await Promise.all(effects.map((one) => this.#untilDone(() => publisher.publish(one.subject, one.payload, { msgId: one.msgId }))));
     }
     if (outputs.some((item) => item.outputs.length > 0)) {
       const frames = buildFrames(this.#frameContext(reg, registryLog), outputs, this.#deps.options.maxFrameBytes, HARD_FRAME_BYTES);
@@ -556,7 +577,8 @@ export class LaneRunner<Input, State, Config> {
 
   async #deadLetter(seq: number, index: number, reason: string, data: string): Promise<void> {
     const stream = inputStreamName(this.#family.input, this.lane);
-    await publishDeadLetter(this.#deps.publisher, this.#family.service, { reason, origin: { stream, seq, index }, data });
+    const letter = { reason, origin: { stream, seq, index }, data };
+    await this.#untilDone(() => publishDeadLetter(this.#deps.publisher, this.#family.service, letter));
     this.#deadLetters++;
     this.#log.warn({ stream, seq, index }, "lanes.dead_letter");
   }
@@ -576,23 +598,40 @@ export class LaneRunner<Input, State, Config> {
   async #prefetch(keys: readonly string[], isForFold: boolean): Promise<void> {
     if (keys.length === 0) return;
     const state = this.#state;
-    let rows: Awaited<ReturnType<SnapshotStore["loadCold"]>>;
-    try {
-      rows = await this.#store.loadCold(keys);
-    } catch (error) {
-      if (error instanceof CorruptSnapshot) {
-        this.#log.error({ err: error }, "lanes.cold_key_corrupt");
-        const before = this.#snapshotter?.prevInSeq ?? 0;
-        await this.#store.truncate(error.inSeq > before ? before : 0, this.epoch);
-      }
-      throw error;
-    }
+    const rows = await (isForFold ? this.#untilDone(() => this.#loadCold(keys)) : this.#loadCold(keys));
     const found = new Set<string>();
     for (const row of rows) {
       found.add(row.key);
       state.load(row.key, row.json, row.schema);
     }
     if (isForFold) for (const key of keys) if (!found.has(key)) state.markAbsent(key);
+  }
+
+  async #loadCold(keys: readonly string[]): ReturnType<SnapshotStore["loadCold"]> {
+    try {
+      return await this.#store.loadCold(keys);
+    } catch (error) {
+      if (!(error instanceof CorruptSnapshot)) throw error;
+      this.#log.error({ err: error }, "lanes.cold_key_corrupt");
+      const before = this.#snapshotter?.prevInSeq ?? 0;
+      await this.#store.truncate(error.inSeq > before ? before : 0, this.epoch);
+      throw error;
+    }
+  }
+
+  /** Repeats something idempotent while a broker or a database is away: the folded state is worth more than a restart. */
+  async #untilDone<T>(act: () => Promise<T>): Promise<T> {
+    for (let waitMs = 50; ; waitMs = Math.min(waitMs * 2, 2_000)) {
+      try {
+        return await act();
+      } catch (error) {
+        const isFinal =
+          error instanceof CorruptSnapshot || error instanceof NewerSnapshot || (error instanceof PublishError && !error.retryable);
+        if (isFinal || this.#stop !== "no" || !this.#lease.isHeld()) throw error;
+        this.#log.warn({ err: error, waitMs }, "lanes.dependency_retried");
+      }
+      await this.#queue.wait(waitMs);
+    }
   }
 
   /** Takes a newer registry position into use, at a chunk boundary, at most once a second. */

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
 import { Harness } from "./fixtures/harness.ts";
 import { tallyFamily, type TallyInput, tallyModel, type TallyState } from "./fixtures/tally.ts";
 import { refold } from "./refold.ts";
-import { Replaced } from "./types.ts";
+import { LogReplaced, Replaced } from "./types.ts";
 import type { LaneWorker } from "./worker.ts";
 
 let harness: Harness;
@@ -288,6 +288,36 @@ describe("faults of what it stands on", () => {
     expect(await wires()).toEqual(tallyModel(inputs(10, 10), 0).wires);
     expect(worker.lanes()[0]?.lostInputs).toBe(1);
     expect(messages()).toContain("lanes.input_lost");
+  });
+
+  it("starts again, loudly, when the log is another one: the broker lost its store, the database did not", async () => {
+    const first = await start("w-0");
+    await harness.put(0, ...inputs(0, 10));
+    await harness.put(0, ...inputs(10, 10));
+    await first.settled();
+    await stop(first);
+    for (const name of [harness.inputStream(0), "SIGNALS"]) await harness.recreate(name);
+    await harness.put(0, ...inputs(50, 5));
+    const { log, messages } = collectingLogger("error");
+    const second = await start("w-0", {}, { log });
+    await second.settled();
+    expect(messages()).toContain("lanes.log_replaced");
+    expect(await streamState(harness.nats, "SIGNALS")).toMatchObject({ lastSeq: expect.any(Number) });
+    const live = await second.stateHash(0);
+    expect((await refoldLane()).hash).toBe(live.hash);
+    expect(live.in).toBe(1);
+  });
+
+  it("stops rather than guess when only the input was lost", async () => {
+    const first = await start("w-0");
+    await harness.put(0, ...inputs(0, 10));
+    await harness.put(0, ...inputs(10, 10));
+    await first.settled();
+    await stop(first);
+    await harness.recreate(harness.inputStream(0));
+    await start("w-0");
+    await until("it says so", () => harness.fatal.length > 0);
+    expect(harness.fatal[0]).toBeInstanceOf(LogReplaced);
   });
 
   it("refuses to start when input is kept too short for its snapshots", async () => {

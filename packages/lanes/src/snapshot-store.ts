@@ -193,6 +193,15 @@ export class SnapshotStore {
     });
   }
 
+  /** Forgets the lane altogether: its log is another one now, and positions of the old one mean nothing. */
+  async reset(): Promise<void> {
+    await withTransaction(this.#pool, async (client) => {
+      for (const table of ["heads", "pages", "cold_keys", "registry_changes", "poison"]) {
+        await client.query(`DELETE FROM lanes.${table} WHERE ${LANE}`, this.#key);
+      }
+    });
+  }
+
   /** Stores a round. @returns the position of the snapshot before it. @throws OwnershipLost when a later owner wrote meanwhile */
   async store(round: RoundToStore, beforeCommit?: () => void | Promise<void>): Promise<{ prevInSeq: number }> {
     return withTransaction(this.#pool, async (client) => {

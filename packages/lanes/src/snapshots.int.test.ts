@@ -213,7 +213,7 @@ describe("finished input", () => {
         const input = { id: `i${i}`, key: `k${i % 3}`, n: i, pad } as TallyInput;
         list.push(input);
         await small.put(0, input);
-        if (i % 8 === 7) {
+        if (i % 4 === 3) {
           await worker.settled();
           await until("the snapshot", () => worker.lanes()[0]?.snapshotIn === i + 1);
           await until("room", async () => (await streamState(small.nats, small.inputStream(0))).bytes < 0.85 * 256 * 1024);

@@ -45,7 +45,9 @@ export class Snapshotter<State> {
     this.prevInSeq = durable.prevInSeq;
     this.#attempted = durable.inSeq;
     const ageMs = durable.writtenAtMs === 0 ? 0 : Math.max(0, deps.clock.now() - durable.writtenAtMs);
-    this.#lastAt = deps.clock.monotonicMs() - ageMs;
+    // Lanes that start together take turns, so that they do not all ask for a database connection at once.
+    const turn = (deps.lane / deps.options.laneCount) * deps.options.snapshotEveryMs;
+    this.#lastAt = deps.clock.monotonicMs() - Math.max(ageMs, turn);
   }
 
   get ageMs(): number {

@@ -159,6 +159,10 @@ export class NewerSnapshot extends Error {
 export class Replaced extends Error {
   override readonly name = "Replaced";
 }
+/** The input log ends before what was already folded: it was lost or restored from an older copy. Positions no longer mean what they meant. */
+export class LogReplaced extends Error {
+  override readonly name = "LogReplaced";
+}
 /** Somebody else writes this lane now. Expected during moves; the runner drops its state and leaves. */
 export class OwnershipLost extends Error {
   override readonly name = "OwnershipLost";
