@@ -3,7 +3,6 @@ import { type LabelExt, NUMERIC_SCORES, SCORE_SIGNALS } from "@headwater/protoco
 import { round2 } from "./numeric.ts";
 import type { Scorecard } from "./scorecard.ts";
 
-const REASONS = 3;
 /** Below this a contribution rounds to nothing. */
 const VISIBLE = 0.005;
 
@@ -17,18 +16,37 @@ export function explain(contributions: Scorecard["contributions"]): NonNullable<
   return explained;
 }
 
-/** Insertion into a list of three: called for every score of every event, so it does not sort. */
+/** Positions of the three largest, by comparison alone: called for every score of every event, so it neither sorts nor shifts. */
 function strongest(names: readonly string[], parts: readonly number[]): [string, number][] {
-  const top: [string, number][] = [];
+  let first = -1;
+  let second = -1;
+  let third = -1;
+  let most = 0;
+  let more = 0;
+  let less = 0;
   for (let i = 0; i < parts.length; i++) {
     const part = parts[i] ?? 0;
-    if (part < VISIBLE) continue;
-    let place = top.length;
-    while (place > 0 && (top[place - 1]?.[1] ?? 0) < part) place--;
-    if (place >= REASONS) continue;
-    top.splice(place, 0, [names[i] ?? "", part]);
-    if (top.length > REASONS) top.pop();
+    if (part < VISIBLE || part <= less) continue;
+    if (part <= more) {
+      third = i;
+      less = part;
+      continue;
+    }
+    third = second;
+    less = more;
+    if (part <= most) {
+      second = i;
+      more = part;
+      continue;
+    }
+    second = first;
+    more = most;
+    first = i;
+    most = part;
   }
-  for (const reason of top) reason[1] = round2(reason[1]);
+  if (first < 0) return [];
+  const top: [string, number][] = [[names[first] ?? "", round2(most)]];
+  if (second >= 0) top.push([names[second] ?? "", round2(more)]);
+  if (third >= 0) top.push([names[third] ?? "", round2(less)]);
   return top;
 }
