@@ -1,4 +1,4 @@
-/** `headwater doctor`: why does it not start, and when it runs: is every part well, how long do the streams' bytes last. Tests: system.int.test.ts. */
+/** `headwater doctor`: why does it not start, and when it runs: is every part well, how long do the streams' bytes last. Tests: ../doctor/machine.int.test.ts. */
 import path from "node:path";
 import { parse, portOf } from "../arguments.ts";
 import { type Finding, fail, ok } from "../doctor/finding.ts";

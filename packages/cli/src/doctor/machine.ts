@@ -1,4 +1,4 @@
-/** What this machine brings: runtimes, dependencies, disk, data directory, port. Looks only, changes nothing. Tests: test/e2e. */
+/** What this machine brings: runtimes, dependencies, disk, data directory, port. Looks only, changes nothing. Tests: machine.int.test.ts. */
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
