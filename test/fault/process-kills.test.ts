@@ -45,13 +45,13 @@ describe(`kills under load, seed ${settings.seed}`, () => {
   it.each(ROWS)("$row", async ({ row, target, clients, rate, withinMs }) => {
     await withRig({ run: `k${target.replace(/\W/g, "")}`, key, clients, rate: rate ?? settings.rate }, async (rig) => {
       const faults: number[] = [];
-      await rig.flowing(20_000);
+      await rig.flowing(90_000);
       for (let kill = 0; kill < settings.kills; kill++) {
         await rig.load(200 + settings.random() * 1_500);
         const { pid, atUs } = killNow(product, target);
         faults.push(atUs);
-        await replaced(product, target, pid, 10_000);
-        await rig.flowing(30_000);
+        await replaced(product, target, pid, 60_000);
+        await rig.flowing(90_000);
       }
       await rig.load(500);
       const { verdict, facts, generator, sink } = await rig.finish();
@@ -84,11 +84,11 @@ describe(`kills under load, seed ${settings.seed}`, () => {
 
   it("18 events sent again, at once and after a restart of collector and scorer, change nothing", async () => {
     await withRig({ run: "twice", key, clients: 2, rate: settings.rate }, async (rig) => {
-      await rig.flowing(20_000);
+      await rig.flowing(90_000);
       await rig.load(2_000);
       await rig.generator.ask("stop");
       const atOnce = await rig.generator.ask<number>("resend");
-      for (const target of ["ingest-0", "scoring-0"]) await replaced(product, target, killNow(product, target).pid, 10_000);
+      for (const target of ["ingest-0", "scoring-0"]) await replaced(product, target, killNow(product, target).pid, 60_000);
       const afterRestart = await rig.generator.ask<number>("resend");
       // Lanes keep order: when later events of every visitor are out, the repeats before them have been folded.
       await rig.markers("mark");

@@ -25,7 +25,7 @@ it(`16 slow readers are cut off, lose nothing and disturb nobody, seed ${setting
   const key = await product.createKey({ tenant: "fault", plan: "custom", scopes: ["events:write", "signals:read"], type: "browser" });
   const rig = await startRig(product, { run: "slow", key, clients: 4, rate: settings.rate });
   try {
-    await rig.flowing(20_000);
+    await rig.flowing(90_000);
     await rig.load(4_000);
     const edge = product.pids().get("edge-0");
     if (edge === undefined) throw new Error("edge-0 is not running");
@@ -38,7 +38,7 @@ it(`16 slow readers are cut off, lose nothing and disturb nobody, seed ${setting
     const slowToUs = (await rig.state()).sink.lastEventUs;
     const peak = processStats(edge)?.peakRssBytes ?? 0;
     for (const client of [2, 3]) await rig.sink.ask("speedUp", { client });
-    await rig.flowing(30_000);
+    await rig.flowing(90_000);
     const { verdict, facts, sink } = await rig.finish();
     const calm = delayP99(facts, [0, 1], 0, slowFromUs);
     const disturbed = delayP99(facts, [0, 1], slowFromUs, slowToUs);

@@ -33,7 +33,7 @@ describe(`take-over under load, seed ${settings.seed}`, () => {
   it("7 a scorer paused for 10 s loses its lanes and, once awake, writes nothing", async () => {
     const rig = await startRig(product, { run: "zombie", key, clients: 3, rate: settings.rate });
     try {
-      await rig.flowing(30_000);
+      await rig.flowing(90_000);
       await rig.load(1_000);
       const zombie = product.pids().get("scoring-0");
       if (zombie === undefined) throw new Error("scoring-0 is not running");
@@ -46,7 +46,7 @@ describe(`take-over under load, seed ${settings.seed}`, () => {
         process.kill(zombie, "SIGCONT");
       }
       const awakeUs = nowUs();
-      await rig.flowing(30_000);
+      await rig.flowing(90_000);
       await rig.load(2_000);
       const { verdict, facts } = await rig.finish();
       const takeOverMs = longestFreezeMs(facts, pausedUs - 1e6, awakeUs);
@@ -75,14 +75,14 @@ describe(`take-over under load, seed ${settings.seed}`, () => {
     const rig = await startRig(product, { run: `at${point.replaceAll("_", "")}`, key, clients: 2, rate: settings.rate });
     let extra: Extra | undefined;
     try {
-      await rig.flowing(30_000);
+      await rig.flowing(90_000);
       extra = await startScorer({ CRASH_AT: point, CRASH_AFTER: String(after), SCORING_SNAPSHOT_INTERVAL_MS: "500" });
       const signal = await extra.died;
       const diedUs = nowUs();
       // A fault that did not fire proves nothing.
       expect(signal, extra.output()).toBe("SIGKILL");
       await rig.load(TAKE_OVER_MS);
-      await rig.flowing(30_000);
+      await rig.flowing(90_000);
       const { verdict, facts } = await rig.finish();
       const takeOverMs = longestFreezeMs(facts, diedUs - 2e6, nowUs());
       reportFault(settings, {

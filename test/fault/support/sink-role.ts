@@ -68,7 +68,7 @@ serveRole({
       (_, id): Client => ({ id, cursor: undefined, seen: new Set(), ws: undefined, open: false, newest: -1, failures: 0 }),
     );
     for (const client of clients) connect(client);
-    await until(() => clients.every((client) => client.open), 30_000, "hello on every connection");
+    await until(() => clients.every((client) => client.open), 90_000, "hello on every connection");
   },
   state: (): SinkState => ({
     ...state,
