@@ -14,7 +14,8 @@ if (!node) {
   console.error("headwater: dependencies are not installed, or no Node >= 24 runs here; run `npm start` once in the project folder");
   process.exit(1);
 }
-const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: "inherit" });
+const cache = process.env.NODE_COMPILE_CACHE ?? path.resolve(here, "../../../node_modules/.cache/compile");
+const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: "inherit", env: { ...process.env, NODE_COMPILE_CACHE: cache } });
 // The child decides what a signal means, and we report what it decided.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
 child.on("error", (error) => {

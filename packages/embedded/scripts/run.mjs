@@ -47,6 +47,8 @@ install();
 const node = runtime();
 const env = {
   ...process.env,
+  // Types are stripped and code is compiled once per version; node_modules is ours to write to.
+  NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? path.join(root, "node_modules", ".cache", "compile"),
   PATH: [path.dirname(node), path.join(root, "node_modules", ".bin"), process.env.PATH].join(path.delimiter),
 };
 const failed = await runAll(plan.first ?? []);

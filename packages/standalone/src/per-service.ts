@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Child, freePort, startChild } from "@headwater/embedded";
+import { cacheDir, type Child, freePort, startChild } from "@headwater/embedded";
 import { SERVICES, type ServiceName } from "@headwater/protocol";
 import { type Env, type HealthReport, type Logger, ResourceStack } from "@headwater/runtime";
 import type { loadSecrets } from "./data-dir.ts";
@@ -104,6 +104,8 @@ async function startSlot(
       ...(user ? { NATS_USER: user.user, NATS_PASSWORD: user.password } : {}),
       DATABASE_URL: infrastructure.databaseUrl,
       HEADWATER_INSTANCE: instance,
+      // Halves the CPU of a restart: types are stripped and code is compiled once per version.
+      NODE_COMPILE_CACHE: env["NODE_COMPILE_CACHE"] || path.join(cacheDir(env), "compile"),
       HEADWATER_PROFILE: "laptop",
       // The front is the only client of these listeners and the first hop of every request.
       TRUSTED_PROXIES: [env["TRUSTED_PROXIES"], "127.0.0.1/32"].filter(Boolean).join(","),
