@@ -1,6 +1,7 @@
 /** The outputs of one chunk as frames of bounded size, split on item boundaries only. Pure; tests: frame-batch.test.ts. */
 import { encodeFrame, FRAME_VERSION, type FrameHeader, type FrameOutput, type OutputFamily } from "@headwater/protocol";
 import type { RegChange } from "./registry-log.ts";
+import type { Position } from "./types.ts";
 
 export interface PendingOutput {
   routingKey: string;
@@ -35,6 +36,11 @@ export interface BuiltFrame {
 /** One frame cannot hold what a single item put out. */
 export class OutputTooLarge extends Error {
   override readonly name = "OutputTooLarge";
+  readonly at: Position;
+  constructor(at: Position, bytes: number) {
+    super(`the outputs of one item take ${bytes} bytes`);
+    this.at = at;
+  }
 }
 
 /**
@@ -69,7 +75,7 @@ export function buildFrames(
       close();
       encoded = encodeItem(item, keys);
     }
-    if (encoded.bytes > hardLimitBytes) throw new OutputTooLarge(`the outputs of one item take ${encoded.bytes} bytes`);
+    if (encoded.bytes > hardLimitBytes) throw new OutputTooLarge({ seq: item.seq, index: item.index }, encoded.bytes);
     for (const output of encoded.outputs) outputs.push(output);
     bytes += encoded.bytes;
     reached = item;

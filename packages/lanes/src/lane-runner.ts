@@ -19,7 +19,7 @@ import type { Clock, Logger } from "@headwater/runtime";
 import type { Pool } from "pg";
 import { FoldFailure, Stopping } from "./errors.ts";
 import { FoldEngine, type Item, itemsOf } from "./fold-engine.ts";
-import { buildFrames, type FrameContext, positionFrame } from "./frame-batch.ts";
+import { buildFrames, type BuiltFrame, type FrameContext, type ItemOutputs, OutputTooLarge, positionFrame } from "./frame-batch.ts";
 import { FrameWriter, type LastFrame } from "./frame-writer.ts";
 import { InputQueue } from "./input-queue.ts";
 import { LaneState } from "./lane-state.ts";
@@ -447,10 +447,18 @@ export class LaneRunner<Input, State, Config> {
       await Promise.all(effects.map((one) => this.#untilDone(() => publisher.publish(one.subject, one.payload, { msgId: one.msgId }))));
     }
     if (outputs.some((item) => item.outputs.length > 0)) {
-      const frames = buildFrames(this.#frameContext(reg, registryLog), outputs, this.#deps.options.maxFrameBytes, HARD_FRAME_BYTES);
-      for (const frame of frames) await this.#writer.publish(frame);
+      for (const frame of this.#framesOf(this.#frameContext(reg, registryLog), outputs)) await this.#writer.publish(frame);
       this.#confirm(last.seq);
     } else await yieldToTimers();
+  }
+
+  #framesOf(context: FrameContext, outputs: readonly ItemOutputs[]): BuiltFrame[] {
+    try {
+      return buildFrames(context, outputs, this.#deps.options.maxFrameBytes, HARD_FRAME_BYTES);
+    } catch (error) {
+      // What no message can hold is poison like any other.
+      throw error instanceof OutputTooLarge ? new FoldFailure(error.at, error) : error;
+    }
   }
 
   /** Nothing to fold: waits for input, or until a position frame, a snapshot or an idle frame is due. */

@@ -212,6 +212,14 @@ describe("bad input", () => {
   });
 });
 
+it("an output that no message can hold is poison too", async () => {
+  const worker = await start("w-0");
+  await harness.put(0, { id: "1", key: "a", n: 1 }, { id: "2", key: "b", n: 1, huge: 1_200_000 }, { id: "3", key: "a", n: 1 });
+  await worker.settled();
+  expect((await wires()).map((wire) => (JSON.parse(wire) as { id: string }).id)).toEqual(["1", "3"]);
+  expect(await harness.deadLetters()).toMatchObject([{ origin: { seq: 1, index: 1 } }]);
+});
+
 describe("requests to the owner", () => {
   it("are answered with the caller's own write included", async () => {
     const worker = await start("w-0");
