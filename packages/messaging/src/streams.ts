@@ -25,7 +25,6 @@ export class StreamMissing extends Error {
 
 const STREAM_NOT_FOUND = 10059;
 const NO_MESSAGE = 10037;
-const NAME_IN_USE = 10058;
 
 export type RawStreamConfig = Partial<StreamConfig> & { name: string };
 
@@ -58,17 +57,28 @@ export async function ensureStream(nats: Nats, config: RawStreamConfig): Promise
     try {
       stored = (await jsm.streams.add(config)).config;
     } catch (error) {
-      // Another instance was first.
-      if (!isCode(error, NAME_IN_USE)) throw error;
-      stored = await storedConfig(jsm, config.name);
+      if (!(error instanceof JetStreamApiError)) throw error;
+      // Another instance was first, or still is: while its creation is under way the bytes are reserved and the stream is not yet there.
+      stored = await appearing(jsm, config.name);
+      if (stored === undefined) throw error;
     }
   }
-  if (stored === undefined || differences(config, stored).length > 0) {
+  if (differences(config, stored).length > 0) {
     const { name, ...update } = config;
     stored = (await jsm.streams.update(name, update)).config;
   }
   const wrong = differences(config, stored);
   if (wrong.length > 0) throw new StreamMismatch(`stream ${config.name} is not what was asked: ${wrong.join("; ")}`);
+}
+
+/** The configuration of a stream that somebody else may be creating right now; undefined after half a second without it. */
+async function appearing(jsm: JetStreamManager, name: string): Promise<StreamConfig | undefined> {
+  for (let tries = 0; tries < 10; tries++) {
+    const config = await storedConfig(jsm, name);
+    if (config !== undefined) return config;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return undefined;
 }
 
 async function storedConfig(jsm: JetStreamManager, name: string): Promise<StreamConfig | undefined> {
