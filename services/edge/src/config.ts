@@ -29,6 +29,7 @@ export const EdgeEnv = z.object({
   EDGE_RING_BYTES: envNumber(65_536, 4_096 * MiB)
     .default(64 * MiB)
     .describe("Hot tail of a stream kept in memory for resume, bytes"),
+  EDGE_WARM_FRAMES: envNumber(0, 1_000_000).default(4_000).describe("Newest frames read into memory before the first socket joins"),
   EDGE_READER_IDLE_MS: envNumber(0, 600_000).default(10_000).describe("The stream reader outlives the last socket by this long, ms"),
   EDGE_MAX_LINGER_MS: envNumber(0, 50).default(5).describe("Longest time a frame waits to be written together with others, ms"),
   EDGE_MAX_REPLAY_READS: envNumber(1, 64).default(8).describe("Stream reads for resuming sockets at the same time"),

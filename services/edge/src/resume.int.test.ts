@@ -152,6 +152,21 @@ describe("by cursor", () => {
     await fresh.stop();
   });
 
+  it("a warm edge serves a hundred sockets without reading the stream for them", async () => {
+    written = [];
+    const reader = await open("&include=cursor");
+    await write(30);
+    await reader.received(written.length);
+    const warm = await fixture.startEdge({ instanceId: "edge-warm", config: { EDGE_WARM_FRAMES: 1_000 } });
+    const storm = await Promise.all(Array.from({ length: 100 }, (_, i) => open(`&cursor=${cursorOf(reader.events()[i % 20])}`, warm)));
+    for (const [i, socket] of storm.entries()) {
+      await socket.first("live");
+      expect(socket.visitors()).toEqual(written.slice((i % 20) + 1));
+      expect(socket.frames.some((frame) => frame.type === "gap")).toBe(false);
+    }
+    await warm.stop();
+  });
+
   it("belongs to its tenant and to nobody else", async () => {
     const mine = await open();
     const refusal = await refusedFeed(`${edge.url}/v1/signals/stream?key=other&cursor=${cursorOf(mine.frames[0])}`);

@@ -70,6 +70,7 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
     const hub = new StreamHub({
       source,
       ringBytes: config.EDGE_RING_BYTES,
+      warmFrames: config.EDGE_WARM_FRAMES,
       idleMs: config.EDGE_READER_IDLE_MS,
       maxLingerMs: config.EDGE_MAX_LINGER_MS,
       monotonicMs,

@@ -39,13 +39,14 @@ class TestOutlet implements Outlet {
   }
 }
 
-function world(options: { ringBytes?: number } = {}) {
+function world(options: { ringBytes?: number; warmFrames?: number } = {}) {
   const log = new MemoryLog();
   const damaged: number[] = [];
   const onDamaged = (msg: { seq: number }) => damaged.push(msg.seq);
   const hub = new StreamHub({
     source: log,
     ringBytes: options.ringBytes ?? 1_000_000,
+    warmFrames: options.warmFrames ?? 0,
     idleMs: 60_000,
     maxLingerMs: 5,
     monotonicMs: () => performance.now(),
@@ -151,6 +152,28 @@ describe("resume", () => {
     await settled(hub, 51);
     all.forEach((one, i) => expect(one.outlet.visitors).toEqual([...Array.from({ length: 50 - i }, (_, k) => `v${i + 1 + k}`), "live"]));
     expect(log.reads - readsBefore).toBe(1);
+  });
+
+  it("a warm start has the newest frames in the ring, and live sockets begin at the end", async () => {
+    const { log, hub, subscribe } = world({ warmFrames: 10 });
+    for (let i = 1; i <= 50; i++) log.write(of(`v${i}`));
+    await hub.acquire();
+    expect([hub.position, hub.ring.from]).toEqual([50, 41]);
+    const [live, resumed] = [subscribe(), subscribe({ next: 45, at: 0 })];
+    await resumed.live;
+    log.write(of("v51"));
+    await settled(hub, 51);
+    expect(log.reads).toBe(1);
+    expect(live.outlet.visitors).toEqual(["v51"]);
+    expect(resumed.outlet.visitors).toEqual(["v45", "v46", "v47", "v48", "v49", "v50", "v51"]);
+  });
+
+  it("a warm start of an empty or purged stream does not wait", async () => {
+    const { log, hub } = world({ warmFrames: 10 });
+    for (let i = 1; i <= 5; i++) log.write(of(`v${i}`));
+    log.purge(6);
+    await hub.acquire();
+    expect([hub.position, hub.ring.from]).toEqual([5, 6]);
   });
 
   it("starts inside a frame", async () => {

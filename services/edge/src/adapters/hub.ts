@@ -10,9 +10,13 @@ import { decodeEntry, type LogEntry } from "./log-entry.ts";
 import { coalesce, type Rendered, SLICE_BYTES } from "./rfc6455.ts";
 import { renderShared, type Subscriber, type View } from "./subscriber.ts";
 
+const WARM_WITHIN_MS = 5_000;
+
 export interface HubOptions {
   source: StreamLog;
   ringBytes: number;
+  /** So many of the newest frames are read into the ring before the first socket joins: after a restart most clients resume from there. */
+  warmFrames: number;
   /** The reader outlives its last socket by this long, so that a reconnect finds the ring warm. */
   idleMs: number;
   /** Longest time a frame waits for company. */
@@ -177,16 +181,28 @@ export class StreamHub {
 
   async #start(): Promise<void> {
     const extent = await this.#o.source.extent({ fresh: true });
-    this.#begin(extent.log, extent.lastSeq);
+    const behind = Math.max(Math.min(extent.firstSeq - 1, extent.lastSeq), extent.lastSeq - this.#o.warmFrames);
+    const reader = this.#begin(extent.log, behind);
     this.#stopReconnect = this.#o.source.onReconnect(() => void this.#checkLog());
+    if (behind === extent.lastSeq) return;
+    const overdue = Promise.withResolvers<never>();
+    const timer = setTimeout(() => overdue.reject(new Error("the newest frames could not be read in time")), WARM_WITHIN_MS);
+    try {
+      await Promise.race([reader.caughtUp, overdue.promise]);
+    } catch (error) {
+      await this.stop();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
-  #begin(logId: number, behind: number): void {
+  #begin(logId: number, behind: number): LogReader {
     this.#logId = logId;
     this.#position = behind;
     this.#failed = undefined;
     this.ring.reset(behind + 1);
-    this.#reader = this.#o.source.read({
+    const reader = this.#o.source.read({
       from: behind + 1,
       onMessage: (msg) => this.#receive(msg),
       onGap: ({ to }) => this.#skipTo(to + 1),
@@ -195,6 +211,8 @@ export class StreamHub {
         this.#o.log.error({ err: error, stream: this.#o.source.stream }, "edge.reader_stopped");
       },
     });
+    this.#reader = reader;
+    return reader;
   }
 
   /** After a reconnect the broker may have come back with another log: its numbers would mean nothing, and waiting would be for ever. */

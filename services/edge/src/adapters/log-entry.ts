@@ -20,6 +20,7 @@ export class LogEntry {
   onGrow: ((bytes: number) => void) | undefined;
   #ranges: Int32Array | undefined;
   #parsed: unknown[] | undefined;
+  #oldestEventMs: number | undefined;
   #variants: Map<string, Rendered> | undefined;
   #variantBytes = 0;
 
@@ -58,6 +59,16 @@ export class LogEntry {
     const parsed: unknown = JSON.parse(this.body.toString("utf8", lines[output * 4 + 2], lines[output * 4 + 3]));
     this.#parsed[output] = parsed;
     return parsed as T;
+  }
+
+  /** Receive time of the oldest event inside, ms; every family's `ext` has `ts`. */
+  get oldestEventMs(): number {
+    if (this.#oldestEventMs === undefined) {
+      let oldest = Number.POSITIVE_INFINITY;
+      for (let output = 0; output < this.outputs; output++) oldest = Math.min(oldest, this.ext<{ ts: number }>(output).ts);
+      this.#oldestEventMs = oldest;
+    }
+    return this.#oldestEventMs;
   }
 
   /** Index into `keys` of the one this output belongs to. */

@@ -26,6 +26,8 @@ const ROOM_BYTES = FULL_BYTES / 4;
 const TURN_FRAMES = 64;
 /** Sockets this many frames apart share a read; who is further ahead would wait too long for the others. */
 const SHARED_SPAN = 5_000;
+/** A read that would be one of several waits this long for company. */
+const GATHER_MS = 50;
 /** How long a shared read waits for a member without room before it goes on without it. */
 const STALL_MS = 250;
 
@@ -42,6 +44,7 @@ export class Resumer {
   readonly #reads = new Set<SharedRead>();
   readonly #replaying = new Set<Subscriber>();
   #isTurnPlanned = false;
+  #gather: NodeJS.Timeout | undefined;
 
   constructor(options: ResumeOptions) {
     this.#o = options;
@@ -80,6 +83,7 @@ export class Resumer {
   }
 
   async stop(): Promise<void> {
+    clearTimeout(this.#gather);
     await Promise.all([...this.#reads].map((read) => read.reader?.stop()));
   }
 
@@ -91,8 +95,9 @@ export class Resumer {
     setImmediate(() => {
       this.#isTurnPlanned = false;
       for (const next of this.#turns.splice(0)) this.#turn(next);
-      // After all turns, so that sockets that came together share a read.
-      this.#startReads();
+      // After all turns, so that sockets that came together share a read; while others run, those who come a little later do, too.
+      if (this.#reads.size === 0) this.#startReads();
+      else if (this.#waitingForRead.size > 0) this.#gather ??= setTimeout(() => this.#startReads(), GATHER_MS);
     });
   }
 
@@ -148,6 +153,8 @@ export class Resumer {
   }
 
   #startReads(): void {
+    clearTimeout(this.#gather);
+    this.#gather = undefined;
     while (this.#reads.size < this.#o.maxReads && this.#waitingForRead.size > 0) {
       const waiting = [...this.#waitingForRead];
       const from = waiting.reduce((lowest, member) => Math.min(lowest, member.position.next), Number.MAX_SAFE_INTEGER);

@@ -78,7 +78,9 @@ export class Subscriber {
   render(entry: LogEntry, from: number): { rendered: Rendered; isShared: boolean } | undefined {
     const keyIndex = entry.keys.indexOf(this.routingKey);
     if (keyIndex === -1) return undefined;
-    const { view, notBeforeMs, lineage } = this;
+    const { view, lineage } = this;
+    // Most frames are altogether newer, and those can be shared.
+    const notBeforeMs = this.notBeforeMs !== undefined && entry.oldestEventMs < this.notBeforeMs ? this.notBeforeMs : undefined;
     if (view.shareKey !== undefined && from === 0 && notBeforeMs === undefined) {
       return { rendered: renderShared(entry, keyIndex, view, lineage), isShared: true };
     }

@@ -1,20 +1,25 @@
 /**
  * Fan-out of the edge alone against a bare `ws` server that writes ready frames, and memory per idle socket. Every part is its own process.
- *   node services/edge/src/testing/bench.ts [sockets=500] [seconds=5] [events per frame=20] [frames per second=250] [idle sockets=2000] [rounds=3]
+ *   node services/edge/src/testing/bench.ts [sockets=500] [seconds=5] [events per frame=20] [frames per second=250] [idle sockets=2000] [rounds=3] [resuming sockets=1000]
  * Prints one JSON line per measurement. The whole-system figures are in test/bench.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import net, { type AddressInfo } from "node:net";
-import { WebSocketServer } from "ws";
+import { WebSocket, WebSocketServer } from "ws";
 import { encodeFrame as encodeWsFrame } from "../adapters/rfc6455.ts";
 import { startEdgeFixture } from "./edge-fixture.ts";
+import { createPublisher, openNats } from "@headwater/messaging";
+import { subjects } from "@headwater/protocol";
+import { quietLogger } from "@headwater/testkit";
 import { label } from "./labels.ts";
+import { testFrame } from "./test-frame.ts";
 
 type Message = { port?: number; bytes?: number; opened?: true };
 
 const [role = "main", ...args] = process.argv.slice(2);
+const STORM_EVENTS = 1_000;
 const PAGE = "/pricing/plans";
 const frameBytes = encodeWsFrame(Buffer.from(label({ v: "vis_000000", p: PAGE }).wire)).length;
 
@@ -44,6 +49,18 @@ async function edgeBroker(): Promise<void> {
   process.on("disconnect", () => void fixture.stop());
 }
 
+/** Writes the backlog of the storm. */
+async function writer(port: number): Promise<void> {
+  const nats = await openNats({ url: `nats://127.0.0.1:${port}`, user: "test", password: "test", name: "writer", log: quietLogger() });
+  const publisher = createPublisher(nats);
+  const now = Date.now();
+  for (let frame = 0; frame < STORM_EVENTS / 10; frame++) {
+    const outputs = Array.from({ length: 10 }, (_, i) => ({ tenant: "acme", ext: { v: `vis_00000${i}`, p: PAGE, ts: now + 1 } }));
+    await publisher.publish(subjects.lane("signals", frame % 16), testFrame(outputs, frame + 1));
+  }
+  process.send?.({ opened: true } satisfies Message);
+}
+
 /** A bare server: every socket gets `perWrite` ready frames per write until `total` frames are out. */
 async function bare(perWrite: number): Promise<void> {
   const server = createServer();
@@ -70,24 +87,27 @@ async function bare(perWrite: number): Promise<void> {
 }
 
 /** Opens sockets and counts bytes. */
-async function sink(port: number, count: number): Promise<void> {
+async function sink(port: number, count: number, query = ""): Promise<void> {
   let bytes = 0;
   let opened = 0;
+  let started = 0;
   const open = (): void => {
+    started++;
     const socket = net.connect(port, "127.0.0.1");
     socket.write(
-      "GET /v1/signals/stream?key=key HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+      `GET /v1/signals/stream?key=key${query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`,
     );
-    socket.once("data", () => {
+    socket.once("data", (first) => {
       opened++;
-      if (opened < count) open();
-      else process.send?.({ opened: true } satisfies Message);
+      bytes += first.length;
+      if (started < count) open();
+      else if (opened === count) process.send?.({ opened: true } satisfies Message);
       socket.on("data", (chunk) => {
         bytes += chunk.length;
       });
     });
   };
-  open();
+  for (let i = 0; i < Math.min(count, 64); i++) open();
   process.on("message", (text) => {
     if (text === "bytes") process.send?.({ bytes } satisfies Message);
   });
@@ -159,6 +179,43 @@ async function bytesUntilQuiet(sinkProcess: ChildProcess, wanted: number, within
   return bytes;
 }
 
+/** A new edge, and so many sockets that all continue a thousand events back, 64 handshakes at a time. */
+async function resumeStorm(natsPort: number, sockets: number): Promise<void> {
+  const first = child("edge", natsPort);
+  const cursor = await helloCursor(await ask(first, "port"));
+  const backlog = child("writer", natsPort);
+  await ask(backlog, "opened");
+  first.kill("SIGKILL");
+  const edge = child("edge", natsPort);
+  const port = await ask(edge, "port");
+  const begin = performance.now();
+  const cpuBefore = cpuMsOf(edge);
+  const crowd = child("sink", port, sockets, `&cursor=${cursor}`);
+  const wanted = sockets * STORM_EVENTS * frameBytes;
+  const bytes = await bytesUntilQuiet(crowd, wanted, 60_000);
+  print({
+    measured: "resume storm at a new edge",
+    sockets,
+    eventsEach: STORM_EVENTS,
+    isComplete: bytes >= wanted,
+    ms: Math.round(performance.now() - begin),
+    edgeCpuMs: cpuMsOf(edge) - cpuBefore,
+  });
+  for (const process_ of [edge, crowd, backlog]) process_.kill();
+}
+
+function helloCursor(port: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/v1/signals/stream?key=key`);
+    socket.once("error", reject);
+    socket.once("message", (data) => {
+      socket.terminate();
+      // Our own hello, whose cursor is a string.
+      resolve((JSON.parse(String(data)) as { cursor: string }).cursor);
+    });
+  });
+}
+
 /** Growth of the resident set, after the garbage of the handshakes had time to go. */
 async function idleMemory(measured: string, server: ChildProcess, sockets: number): Promise<void> {
   const port = await ask(server, "port");
@@ -178,7 +235,7 @@ function residentBytes(process_: ChildProcess): number {
 }
 
 async function main(): Promise<void> {
-  const [sockets = 500, seconds = 5, perFrame = 20, perSecond = 250, idle = 2_000, rounds = 3] = args.map(Number);
+  const [sockets = 500, seconds = 5, perFrame = 20, perSecond = 250, idle = 2_000, rounds = 3, storm = 1_000] = args.map(Number);
   const events = seconds * perFrame * perSecond;
   const wanted = events * frameBytes * sockets;
   const broker = child("broker");
@@ -207,6 +264,7 @@ async function main(): Promise<void> {
       server.kill();
     }
   }
+  await resumeStorm(natsPort, storm);
   await idleMemory("edge", child("edge", natsPort), idle);
   await idleMemory("bare ws", child("bare", 1), idle);
   broker.disconnect();
@@ -237,8 +295,9 @@ function print(value: unknown): void {
 const roles: Record<string, () => Promise<void>> = {
   broker: edgeBroker,
   edge: edgeProcess,
+  writer: () => writer(Number(args[0])),
   bare: () => bare(Number(args[0])),
-  sink: () => sink(Number(args[0]), Number(args[1])),
+  sink: () => sink(Number(args[0]), Number(args[1]), args[2]),
 };
 // Without a role name the numbers are for main.
 if (/^\d*$/.test(role)) args.unshift(role);

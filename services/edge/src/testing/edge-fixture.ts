@@ -48,7 +48,8 @@ export interface EdgeFixture {
   stop(): Promise<void>;
 }
 
-export const FAST: Partial<EdgeConfig> = { EDGE_SWEEP_MS: 20, EDGE_READER_IDLE_MS: 0, EDGE_DRAIN_SPREAD_MS: 200 };
+/** Short times, and a cold ring, so that resuming on a new edge reads the stream. */
+export const FAST: Partial<EdgeConfig> = { EDGE_WARM_FRAMES: 0, EDGE_SWEEP_MS: 20, EDGE_READER_IDLE_MS: 0, EDGE_DRAIN_SPREAD_MS: 200 };
 
 export async function startEdgeFixture(options: { signalsMaxBytes?: number } = {}): Promise<EdgeFixture> {
   // The edge gets exactly its own permissions, the test everything.
