@@ -1,18 +1,16 @@
 /**
- * The HTTP side of every surface: plain requests and upgrades get the same decision, made before the 101; then one WsConnection and one
- * session per socket, swept by the shared wheel. Owns drain. Tests: handshake.int.test.ts, protocol-fuzz.int.test.ts.
+ * The HTTP side of every surface: asks the gate, answers or upgrades, then keeps one WsConnection and one session per socket, swept by the
+ * shared wheel. Owns drain. Tests: handshake.int.test.ts, protocol-fuzz.int.test.ts.
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { ERRORS } from "@headwater/protocol";
 import type { Clock, Logger } from "@headwater/runtime";
 import { Router } from "express";
 import { type ServerOptions, WebSocket, WebSocketServer } from "ws";
-import type { Refusal } from "../domain/handshake.ts";
 import { TokenBucket } from "../domain/token-bucket.ts";
-import type { Admission, HandshakeRequest, Session, Surface } from "../surface.ts";
+import type { Admission, Session, Surface } from "../surface.ts";
 import type { Telemetry } from "../telemetry.ts";
-import { HandshakeThrottle } from "./handshake-throttle.ts";
+import { type GateLimits, HandshakeGate } from "./handshake-gate.ts";
 import { answerRefusal, refuseUpgrade } from "./http-refusal.ts";
 import type { QueueBudget } from "./queue-budget.ts";
 import { encodeFrame, OP_PONG } from "./rfc6455.ts";
@@ -28,12 +26,7 @@ export interface EdgeServerOptions {
   telemetry: Telemetry;
   totals: ConnectionTotals;
   clientAddress: (req: IncomingMessage) => string;
-  limits: {
-    maxFailedHandshakesPerMinute: number;
-    /** Loopback is not counted: local tools and load generators. */
-    maxSocketsPerAddress: number;
-    maxSockets: number;
-  };
+  limits: GateLimits;
   /** A socket was opened or closed. */
   onChange: () => void;
 }
@@ -66,8 +59,7 @@ interface OpenSocket extends Swept {
 export class EdgeServer {
   readonly router = Router();
   readonly #o: EdgeServerOptions;
-  readonly #throttle: HandshakeThrottle;
-  readonly #perAddress = new Map<string, number>();
+  readonly #gate: HandshakeGate;
   readonly #servers = new Map<Surface, WebSocketServer>();
   readonly #open = new Map<Surface, Set<OpenSocket>>();
   #isDraining = false;
@@ -75,12 +67,12 @@ export class EdgeServer {
 
   constructor(options: EdgeServerOptions) {
     this.#o = options;
-    this.#throttle = new HandshakeThrottle(options.limits.maxFailedHandshakesPerMinute, () => options.clock.monotonicMs());
+    this.#gate = new HandshakeGate({ ...options, socketCount: () => this.socketCount, isDraining: () => this.#isDraining });
     for (const surface of options.surfaces) {
       this.#open.set(surface, new Set());
       this.#servers.set(surface, this.#createServer(surface));
       this.router.all([...surface.paths], (req, res) => {
-        void this.#decide(surface, req, false).then((admission) => {
+        void this.#gate.decide(surface, req, false).then((admission) => {
           if (admission.ok) admission.abandon();
           answerRefusal(req, res, admission.ok ? { code: "upgrade_required" } : admission.refusal);
         });
@@ -103,7 +95,8 @@ export class EdgeServer {
     const path = pathOf(req);
     const surface = this.#o.surfaces.find((candidate) => candidate.paths.includes(path));
     if (!surface) return refuseUpgrade(req, socket, { code: "not_found" });
-    this.#decide(surface, req, true)
+    this.#gate
+      .decide(surface, req, true)
       .then((admission) => {
         if (!admission.ok) return refuseUpgrade(req, socket, admission.refusal);
         stopGuarding();
@@ -131,63 +124,6 @@ export class EdgeServer {
     }, spread + DRAIN_GRACE_MS);
     await empty;
     clearTimeout(overdue);
-  }
-
-  /** Rows of the handshake table that are the same for every surface, around the surface's own. Never rejects. */
-  async #decide(surface: Surface, req: IncomingMessage, isUpgrade: boolean): Promise<Admission> {
-    const refuse = (refusal: Refusal): Admission => {
-      this.#o.telemetry.handshakeRefused(surface.name, refusal.code);
-      return { ok: false, refusal };
-    };
-    if (req.method !== "GET") return refuse({ code: "method_not_allowed", headers: { Allow: "GET" } });
-    const address = this.#o.clientAddress(req);
-    const waitSeconds = this.#throttle.retryAfterSeconds(address);
-    if (waitSeconds > 0) {
-      return refuse({
-        code: "rate_limit_exceeded",
-        message: "Too many failed handshakes from this address",
-        headers: {
-          "Retry-After": String(waitSeconds),
-          "X-RateLimit-Limit": String(this.#o.limits.maxFailedHandshakesPerMinute),
-          "X-RateLimit-Remaining": "0",
-          "X-RateLimit-Reset": String(Math.ceil(this.#o.clock.now() / 1000) + waitSeconds),
-        },
-      });
-    }
-    let admission: Admission;
-    try {
-      admission = await surface.admit(handshakeOf(req, isUpgrade));
-    } catch (error) {
-      this.#o.log.error({ err: error, surface: surface.name }, "handshake.failed");
-      return refuse({ code: "internal" });
-    }
-    if (!admission.ok) {
-      const { status } = ERRORS[admission.refusal.code];
-      if (status === 401 || status === 403) this.#throttle.failed(address);
-      return refuse(admission.refusal);
-    }
-    const unavailable = this.#noRoomFor(address);
-    if (unavailable === undefined) return admission;
-    admission.abandon();
-    return refuse(unavailable);
-  }
-
-  #noRoomFor(address: string): Refusal | undefined {
-    const { maxSocketsPerAddress: limit, maxSockets } = this.#o.limits;
-    const current = this.#perAddress.get(address) ?? 0;
-    if (current >= limit && !isLoopback(address)) {
-      const message = `At most ${limit} sockets from one address`;
-      return { code: "too_many_connections", fields: { limit, current, message }, headers: { "Retry-After": "5" } };
-    }
-    if (this.#isDraining) return { code: "draining", headers: { "Retry-After": "1" } };
-    if (this.#o.budget.isNearlyFull || this.socketCount >= maxSockets) return { code: "overloaded", headers: { "Retry-After": "5" } };
-    return undefined;
-  }
-
-  #countAddress(address: string, change: 1 | -1): void {
-    const count = (this.#perAddress.get(address) ?? 0) + change;
-    if (count > 0) this.#perAddress.set(address, count);
-    else this.#perAddress.delete(address);
   }
 
   #createServer(surface: Surface): WebSocketServer {
@@ -252,7 +188,7 @@ export class EdgeServer {
     };
     this.#open.get(surface)?.add(open);
     this.#o.wheel.add(open);
-    this.#countAddress(address, 1);
+    this.#gate.countAddress(address, 1);
     telemetry.socketOpened(surface.name);
     this.#o.onChange();
 
@@ -278,7 +214,7 @@ export class EdgeServer {
     socket.on("error", (error) => this.#o.log.debug({ err: error, surface: surface.name }, "socket.error"));
     socket.on("close", (code) => {
       this.#o.wheel.delete(open);
-      this.#countAddress(address, -1);
+      this.#gate.countAddress(address, -1);
       this.#open.get(surface)?.delete(open);
       session.onClosed();
       connection.released();
@@ -295,10 +231,6 @@ function pick(open: OpenSocket): Pick<OpenSocket, "session" | "connection" | "so
   return { session: open.session, connection: open.connection, socket: open.socket };
 }
 
-function isLoopback(address: string): boolean {
-  return address === "::1" || address.startsWith("127.");
-}
-
 /** Until somebody else listens: an error of a socket that waits for its answer ends that socket, not the process. */
 function guard(socket: Duplex): () => void {
   // In a function of its own, so that the listener does not keep the request (and the key in its URL) alive.
@@ -311,23 +243,4 @@ function guard(socket: Duplex): () => void {
 function pathOf(req: IncomingMessage): string {
   const path = (req.url ?? "/").split("?", 1)[0] ?? "/";
   return path.length > 1 && path.endsWith("/") ? path.slice(0, -1) : path;
-}
-
-function handshakeOf(req: IncomingMessage, isUpgrade: boolean): HandshakeRequest {
-  const url = req.url ?? "/";
-  const question = url.indexOf("?");
-  const header = (name: string): string | undefined => {
-    const value = req.headers[name];
-    return Array.isArray(value) ? value[0] : value;
-  };
-  return {
-    query: new URLSearchParams(question === -1 ? "" : url.slice(question + 1)),
-    subprotocols: (header("sec-websocket-protocol") ?? "")
-      .split(",")
-      .map((item) => item.trim())
-      .filter((item) => item !== ""),
-    header,
-    isUpgrade: isUpgrade && header("upgrade")?.toLowerCase() === "websocket",
-    host: header("host") ?? "localhost",
-  };
 }

@@ -1,14 +1,14 @@
 /**
- * The live side of one output stream: one reader per process while sockets want it, routing by the keys in the frame header, one rendering
- * per view, one coalesced write per socket and flush. Keeps the ring. Nothing here waits for a socket. Tests: fan-out.test.ts, delivery.int.test.ts.
+ * The live side of one output stream: one reader per process while sockets want it, the position, the ring, and when to flush. Who gets what
+ * is in view-groups.ts. Nothing here waits for a socket. Tests: fan-out.test.ts, delivery.int.test.ts.
  */
 import type { Logger } from "@headwater/runtime";
 import type { StreamPosition } from "../domain/position.ts";
 import type { LogMessage, LogReader, StreamLog } from "../ports.ts";
 import { FrameRing } from "./frame-ring.ts";
-import { decodeEntry, type LogEntry } from "./log-entry.ts";
-import { coalesce, type Rendered, SLICE_BYTES } from "./rfc6455.ts";
-import { renderShared, type Subscriber, type View } from "./subscriber.ts";
+import { decodeEntry } from "./log-entry.ts";
+import type { Subscriber, View } from "./subscriber.ts";
+import { ViewGroups } from "./view-groups.ts";
 
 const WARM_WITHIN_MS = 5_000;
 
@@ -27,21 +27,10 @@ export interface HubOptions {
   onDamaged(msg: LogMessage, reason: string): void;
 }
 
-/** Sockets with the same view; frames wait here until the flush. */
-interface Group {
-  view: View;
-  members: Set<Subscriber>;
-  chunks: Buffer[];
-  bytes: number;
-  events: number;
-}
-
 export class StreamHub {
   readonly ring: FrameRing;
   readonly #o: HubOptions;
-  readonly #groups = new Map<string, Map<string | Subscriber, Group>>();
-  readonly #groupOf = new Map<Subscriber, Group>();
-  readonly #dirty = new Set<Group>();
+  readonly #groups = new ViewGroups();
   readonly #advanceListeners = new Set<() => void>();
   readonly #rewindListeners = new Set<(first: StreamPosition) => void>();
   #users = 0;
@@ -83,7 +72,7 @@ export class StreamHub {
   }
 
   get liveCount(): number {
-    return this.#groupOf.size;
+    return this.#groups.size;
   }
 
   /** Set when the reader gave up; nothing is delivered any more. */
@@ -129,30 +118,18 @@ export class StreamHub {
     this.flush();
     subscriber.state = "live";
     subscriber.notBeforeMs = undefined;
-    const byKey = this.#groups.get(subscriber.routingKey) ?? new Map<string | Subscriber, Group>();
-    this.#groups.set(subscriber.routingKey, byKey);
-    const groupKey = subscriber.view.shareKey ?? subscriber;
-    const group = byKey.get(groupKey) ?? { view: subscriber.view, members: new Set(), chunks: [], bytes: 0, events: 0 };
-    byKey.set(groupKey, group);
-    group.members.add(subscriber);
-    this.#groupOf.set(subscriber, group);
+    this.#groups.add(subscriber);
   }
 
   /** Frames already routed to the socket are still written. */
   detach(subscriber: Subscriber): void {
-    const group = this.#groupOf.get(subscriber);
-    if (!group) return;
+    if (!this.#groups.has(subscriber)) return;
     this.flush();
-    this.#groupOf.delete(subscriber);
-    group.members.delete(subscriber);
-    if (group.members.size > 0) return;
-    const byKey = this.#groups.get(subscriber.routingKey);
-    byKey?.delete(subscriber.view.shareKey ?? subscriber);
-    if (byKey?.size === 0) this.#groups.delete(subscriber.routingKey);
+    this.#groups.remove(subscriber);
   }
 
   setView(subscriber: Subscriber, view: View): void {
-    const isLive = this.#groupOf.has(subscriber);
+    const isLive = this.#groups.has(subscriber);
     if (isLive) this.detach(subscriber);
     subscriber.view = view;
     if (isLive) this.attach(subscriber);
@@ -171,10 +148,9 @@ export class StreamHub {
 
   /** Writes everything that waits. Cheap when nothing does. */
   flush(): void {
-    if (this.#dirty.size === 0) return;
+    if (!this.#groups.hasPending) return;
     const begin = this.#o.monotonicMs();
-    for (const group of this.#dirty) this.#flushGroup(group);
-    this.#dirty.clear();
+    this.#groups.flush();
     this.#lastFlushEndMs = this.#o.monotonicMs();
     this.#lastFlushCostMs = this.#lastFlushEndMs - begin;
   }
@@ -234,7 +210,7 @@ export class StreamHub {
     const from = this.end;
     const first: StreamPosition = { next: extent.firstSeq, at: 0 };
     this.#begin(extent.log, extent.firstSeq - 1);
-    for (const subscriber of this.#groupOf.keys()) subscriber.hooks.onGap(from, first);
+    for (const subscriber of this.#groups.subscribers()) subscriber.hooks.onGap(from, first);
     for (const listener of this.#rewindListeners) listener(first);
   }
 
@@ -244,7 +220,7 @@ export class StreamHub {
     this.flush();
     const from = this.end;
     this.#position = seq - 1;
-    for (const subscriber of this.#groupOf.keys()) subscriber.hooks.onGap(from, this.end);
+    for (const subscriber of this.#groups.subscribers()) subscriber.hooks.onGap(from, this.end);
   }
 
   #receive(msg: LogMessage): void {
@@ -253,7 +229,7 @@ export class StreamHub {
     if (!decoded.ok) return this.#damaged(msg, decoded.reason);
     const { entry } = decoded;
     try {
-      this.#route(entry);
+      this.#groups.route(entry);
     } catch (error) {
       return this.#damaged(msg, error instanceof Error ? error.message : String(error));
     }
@@ -269,47 +245,6 @@ export class StreamHub {
     this.#o.onDamaged(msg, reason);
     this.#skipTo(msg.seq + 1);
     this.#planFlush();
-  }
-
-  #route(entry: LogEntry): void {
-    for (let keyIndex = 0; keyIndex < entry.keys.length; keyIndex++) {
-      const byKey = this.#groups.get(entry.keys[keyIndex] ?? "");
-      if (!byKey) continue;
-      for (const group of byKey.values()) {
-        const [first] = group.members;
-        if (!first) continue;
-        if (group.view.shareKey === undefined) {
-          const result = first.render(entry, 0);
-          if (result) this.#enqueue(group, result.rendered);
-        } else {
-          this.#enqueue(group, renderShared(entry, keyIndex, group.view, first.lineage));
-        }
-      }
-    }
-  }
-
-  #enqueue(group: Group, rendered: Rendered): void {
-    if (rendered.events === 0) return;
-    for (const chunk of rendered.chunks) group.chunks.push(chunk);
-    group.bytes += rendered.bytes;
-    group.events += rendered.events;
-    this.#dirty.add(group);
-    if (group.bytes >= SLICE_BYTES) {
-      this.#flushGroup(group);
-      this.#dirty.delete(group);
-    }
-  }
-
-  #flushGroup(group: Group): void {
-    const rendered: Rendered = { chunks: coalesce(group.chunks), bytes: group.bytes, events: group.events };
-    group.chunks = [];
-    group.bytes = 0;
-    group.events = 0;
-    const isShared = group.view.shareKey !== undefined;
-    for (const member of group.members) {
-      if (isShared) member.lineage.count += rendered.events;
-      member.outlet.send(rendered);
-    }
   }
 
   /** End of the tick when flushing is cheap; when writing to many sockets takes long, wait about as long again for company. */
