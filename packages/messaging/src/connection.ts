@@ -3,10 +3,12 @@
  * callers see `connected() === false` and decide. The only package that imports the NATS client.
  * Tests: connection.int.test.ts.
  */
+import { inboxPrefixOf } from "@headwater/protocol";
 import type { Clock, Logger } from "@headwater/runtime";
 import {
   AuthorizationError,
   connect,
+  createInbox,
   headers as createHeaders,
   type Msg as ClientMsg,
   type MsgHdrs,
@@ -75,12 +77,15 @@ export interface NatsOptions {
 class Link implements Nats {
   readonly name: string;
   readonly connection: NatsConnection;
+  /** Undefined = the client's default, for servers without users. */
+  readonly inboxPrefix: string | undefined;
   readonly core: Nats["core"];
   readonly #log: Logger;
   readonly #listeners = new Set<(event: ConnectionEvent) => void>();
   #up = true;
 
-  constructor(name: string, connection: NatsConnection, log: Logger) {
+  constructor(name: string, connection: NatsConnection, log: Logger, inboxPrefix: string | undefined) {
+    this.inboxPrefix = inboxPrefix;
     this.name = name;
     this.connection = connection;
     this.#log = log;
@@ -178,6 +183,7 @@ class Link implements Nats {
 /** @throws when the server is not reachable within `connectWithinMs`, or refuses the credentials. */
 export async function openNats(options: NatsOptions): Promise<Nats> {
   const started = performance.now();
+  const inboxPrefix = options.user === undefined ? undefined : inboxPrefixOf(options.user);
   const within = options.connectWithinMs ?? 30_000;
   for (let attempt = 0; ; attempt++) {
     try {
@@ -185,6 +191,7 @@ export async function openNats(options: NatsOptions): Promise<Nats> {
         servers: options.url.split(","),
         name: options.name,
         ...(options.user === undefined ? {} : { user: options.user, pass: options.password ?? "" }),
+        ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
         maxReconnectAttempts: -1,
         reconnectDelayHandler: () => 100 + Math.random() * 200,
         // A paused or half-dead server is noticed in about ten seconds.
@@ -193,7 +200,7 @@ export async function openNats(options: NatsOptions): Promise<Nats> {
         timeout: 5_000,
         ignoreAuthErrorAbort: true,
       });
-      return new Link(options.name, connection, options.log);
+      return new Link(options.name, connection, options.log, inboxPrefix);
     } catch (error) {
       const refused = isCausedBy(error, AuthorizationError);
       if (refused || performance.now() - started > within) throw error;
@@ -206,6 +213,12 @@ export async function openNats(options: NatsOptions): Promise<Nats> {
 /** The client's connection behind a {@link Nats}; for this package only, not exported from index.ts. */
 export function connectionOf(nats: Nats): NatsConnection {
   if (nats instanceof Link) return nats.connection;
+  throw new TypeError("not a connection made by openNats");
+}
+
+/** A fresh inbox under this connection's own prefix, where nobody else may listen. For this package only. */
+export function newInbox(nats: Nats): string {
+  if (nats instanceof Link) return createInbox(nats.inboxPrefix);
   throw new TypeError("not a connection made by openNats");
 }
 

@@ -2,8 +2,7 @@
  * Asks every instance of every service for its STATS over the micro services API, and collects what comes back.
  * Any number of answers may arrive, so this is a question with a time limit. Tests: packages/cli/src/commands/system.int.test.ts.
  */
-import { createInbox } from "@nats-io/transport-node";
-import type { Nats } from "./connection.ts";
+import { type Nats, newInbox } from "./connection.ts";
 
 /** One instance, as it answered `$SRV.STATS`. */
 export interface ServiceInstance {
@@ -22,7 +21,7 @@ export interface ServiceInstance {
 
 /** Waits `withinMs` after the question; ends early once nothing more came for `quietMs` after the first answer. */
 export async function discoverServices(nats: Nats, options: { withinMs?: number; quietMs?: number } = {}): Promise<ServiceInstance[]> {
-  const inbox = createInbox();
+  const inbox = newInbox(nats);
   const found: ServiceInstance[] = [];
   const done = Promise.withResolvers<void>();
   const limit = setTimeout(done.resolve, options.withinMs ?? 2_000);

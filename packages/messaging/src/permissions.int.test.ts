@@ -225,9 +225,20 @@ describe.each(NATS_USERS)("what is none of the business of %s", (user) => {
   });
 });
 
+describe("inboxes", () => {
+  it.each(NATS_USERS)("%s neither reads nor forges the answers others wait for", async (user) => {
+    for (const other of NATS_USERS) {
+      if (other === user) continue;
+      const inbox = `_INBOX_${other}.x.1`;
+      expect(await member(user).refusedPublishes([inbox]), other).toEqual([inbox]);
+      if (user !== "admin") expect(await member(user).refusesSubscription(`_INBOX_${other}.>`), other).toBe(true);
+    }
+  });
+});
+
 describe("read-only users", () => {
   it.each(["admin", "tap"] as const)("%s cannot answer in the name of a service", async (user) => {
-    const forged = ["_INBOX.somebody.1", "_INBOX.x"];
+    const forged = ["_INBOX_auth.somebody.1", "_INBOX_edge.x", "_INBOX.x"];
     expect(await member(user).refusedPublishes(forged)).toEqual(forged);
   });
   it("tap sees new messages of any log as plain text", async () => {

@@ -2,8 +2,8 @@
  * JetStream publishes over one shared reply inbox: one subscription and a counter instead of the client's request machinery,
  * 4 to 6 times as many publishes a second. The map of unanswered publishes is bounded. Tests: publisher.int.test.ts.
  */
-import { createInbox, type Msg as ClientMsg } from "@nats-io/transport-node";
-import { connectionOf, type Nats, toHeaders } from "./connection.ts";
+import type { Msg as ClientMsg } from "@nats-io/transport-node";
+import { connectionOf, type Nats, newInbox, toHeaders } from "./connection.ts";
 
 export interface PubAck {
   stream: string;
@@ -65,7 +65,7 @@ const SWEEP_MS = 50;
 
 export function createPublisher(nats: Nats): Publisher {
   const connection = connectionOf(nats);
-  const inbox = createInbox();
+  const inbox = newInbox(nats);
   const pending = new Map<string, Pending>();
   let counter = 0;
   let sweep: NodeJS.Timeout | undefined;

@@ -4,8 +4,8 @@
  * Memory is bounded by `maxBytesInFlight`; a promise from `onMessage` holds the next message back. Tests: reader.int.test.ts.
  */
 import type { Logger } from "@headwater/runtime";
-import { createInbox, headers as emptyHeaders, type Msg as ClientMsg, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
-import { connectionOf, type Nats } from "./connection.ts";
+import { headers as emptyHeaders, type Msg as ClientMsg, type MsgHdrs, type NatsConnection } from "@nats-io/transport-node";
+import { connectionOf, type Nats, newInbox } from "./connection.ts";
 import { randomId } from "./ids.ts";
 import { parseDelivery } from "./delivery.ts";
 import { StreamMissing, streamState } from "./streams.ts";
@@ -79,7 +79,7 @@ class OrderedReader implements Reader {
   readonly #nats: Nats;
   readonly #connection: NatsConnection;
   readonly #options: ReaderOptions;
-  readonly #inbox = createInbox();
+  readonly #inbox: string;
   readonly #maxPullBytes: number;
   readonly #slots: Slot[] = Array.from({ length: SLOTS }, (_, index) => ({ index, pull: 0, owed: 0 }));
   readonly #queue: ReadMessage[] = [];
@@ -102,6 +102,7 @@ class OrderedReader implements Reader {
   constructor(nats: Nats, connection: NatsConnection, options: ReaderOptions) {
     this.#nats = nats;
     this.#connection = connection;
+    this.#inbox = newInbox(this.#nats);
     this.#options = options;
     this.#maxPullBytes = Math.floor(Math.max(options.maxBytesInFlight ?? 8 * 1024 * 1024, MIN_BYTES_IN_FLIGHT) / SLOTS);
     this.#start = options.from;

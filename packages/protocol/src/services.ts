@@ -12,10 +12,17 @@ export type NatsUser = (typeof NATS_USERS)[number];
 export interface NatsPermissions {
   publish: { allow: string[]; deny?: string[] };
   subscribe: { allow: string[]; deny?: string[] };
+  /** May answer a request it was sent, on that request's own inbox, and on no other. */
+  allow_responses?: boolean;
+}
+
+/** Every user has inboxes of its own: nobody can read or forge the answers another one waits for. */
+export function inboxPrefixOf(user: string): string {
+  return `_INBOX_${user}`;
 }
 
 const discovery = ["$SRV.>"];
-const inbox = ["_INBOX.>"];
+const inboxesOf = (user: NatsUser): string[] => [`${inboxPrefixOf(user)}.>`];
 /** Reading any stream: create and pull ephemeral consumers, look up streams and messages. Never stream create, update, purge or delete. */
 const readStreams = [
   "$JS.API.INFO",
@@ -36,8 +43,9 @@ const kvWrite = (bucket: string): string[] => [`$KV.${bucket}.>`, ...ensure(`KV_
 
 function service(name: ServiceName, publish: string[], subscribe: string[] = []): NatsPermissions {
   return {
-    publish: { allow: [...inbox, ...readStreams, ...kvWrite("cfg"), subjects.deadLetters(name), "$SRV.>", "svc.auth.>", ...publish] },
-    subscribe: { allow: [...inbox, ...discovery, ...subscribe] },
+    publish: { allow: [...readStreams, ...kvWrite("cfg"), subjects.deadLetters(name), "$SRV.>", "svc.auth.>", ...publish] },
+    subscribe: { allow: [...inboxesOf(name), ...discovery, ...subscribe] },
+    allow_responses: true,
   };
 }
 
@@ -72,7 +80,7 @@ export function natsPermissions(user: NatsUser): NatsPermissions {
     case "edge":
       return service("edge", ["presence.*"], ["svc.edge.>", "presence.*"]);
     case "admin":
-      // Asks, never answers: without inboxes to publish to it cannot forge a service's answer.
+      // Asks, never answers: without leave to respond it cannot forge a service's answer.
       return { publish: { allow: ["svc.>", "rpc.>", "$SRV.>", ...readStreams] }, subscribe: { allow: [">"] } };
     case "tap":
       return {
@@ -90,7 +98,7 @@ export function natsPermissions(user: NatsUser): NatsPermissions {
             "$JS.FC.>",
           ],
         },
-        subscribe: { allow: [...inbox, "$SRV.>", ">"], deny: ["svc.>", "rpc.>"] },
+        subscribe: { allow: [">"], deny: ["svc.>", "rpc.>", ...NATS_USERS.filter((other) => other !== "tap").flatMap(inboxesOf)] },
       };
   }
 }
