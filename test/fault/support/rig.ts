@@ -21,6 +21,10 @@ export interface RigOptions {
   visitors?: number;
   connections?: number;
   eventsPerRequest?: number;
+  /** Where subscribers connect; default: the public port. */
+  feedPort?: number;
+  /** More of `include=`, to make frames bigger. */
+  include?: string;
 }
 
 export interface Rig {
@@ -60,7 +64,13 @@ export async function startRig(product: Product, options: RigOptions): Promise<R
     fs.rmSync(dir, { recursive: true, force: true });
   };
   try {
-    await sink.ask("start", { ...at, clients: options.clients, record } satisfies SinkOptions);
+    await sink.ask("start", {
+      ...at,
+      port: options.feedPort ?? at.port,
+      include: options.include ?? "",
+      clients: options.clients,
+      record,
+    } satisfies SinkOptions);
     await generator.ask("start", sending);
   } catch (error) {
     await stop();

@@ -12,8 +12,8 @@ export interface SinkOptions {
   port: number;
   key: string;
   clients: number;
-  /** Extra query, e.g. a filter. */
-  query?: string;
+  /** Members of `include=` beside cursor and ids, with a leading comma, or nothing. */
+  include: string;
   record: string;
 }
 
@@ -121,7 +121,7 @@ function connect(client: Client): void {
     {
       host: options.host,
       port: options.port,
-      path: `/v1/signals/stream?include=cursor,ids${options.query ?? ""}${resume}`,
+      path: `/v1/signals/stream?include=cursor,ids${options.include}${resume}`,
       headers: { "X-API-Key": options.key },
     },
     {
