@@ -144,6 +144,23 @@ describe("eviction", () => {
     expect([...state.beginRound().tombstones]).toEqual(["a"]);
   });
 
+  it("remembers the deletion of a key that a running round evicts for the first time", () => {
+    const state = lane(1);
+    chunk(state, "old", "new");
+    const round = state.beginRound();
+    take(state, round);
+    expect(round.evict).toContain("old");
+    state.beginChunk();
+    state.delete("old");
+    state.endChunk();
+    // The round stores the row of before; the next one must take it away again, and nobody may read it meanwhile.
+    state.commitRound(round);
+    expect(state.coldCandidates(["old"])).toEqual([]);
+    state.load("old", { n: 1 }, 1);
+    expect(state.isHot("old")).toBe(false);
+    expect([...state.beginRound().tombstones]).toEqual(["old"]);
+  });
+
   it("forgets the deletion when the key is made anew", () => {
     const state = lane();
     state.addCold("a");

@@ -156,7 +156,8 @@ export class LaneState<State> {
       this.#remove(key);
       this.#dirty.add(page);
     }
-    if (this.#cold.mayContain(key)) this.#tombstones.add(key);
+    // A round that is about to evict the key will write its cold row after this deletion.
+    if (this.#cold.mayContain(key) || this.#round?.evict.has(key)) this.#tombstones.add(key);
   }
 
   /** Measures what the chunk touched. */
