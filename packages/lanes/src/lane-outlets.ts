@@ -27,6 +27,8 @@ export class LaneOutlets {
   readonly #log: Logger;
   readonly #mayGoOn: () => boolean;
   #purgeCheckedAt = Number.NEGATIVE_INFINITY;
+  /** The log begins at 1. */
+  #forgottenBefore = 1;
 
   /** @param mayGoOn false when the lane is stopped or lost: nothing is repeated then. */
   constructor(
@@ -81,6 +83,10 @@ export class LaneOutlets {
     this.#purgeCheckedAt = clock.monotonicMs();
     try {
       const state = await streamState(nats, this.#stream);
+      if (state.firstSeq > this.#forgottenBefore) {
+        await this.#store.forgetHistoryBefore(state.firstSeq);
+        this.#forgottenBefore = state.firstSeq;
+      }
       if (state.bytes < options.purgeAboveShare * state.maxBytes || safePoint < state.firstSeq) return;
       const purged = await purgeStream(nats, this.#stream, { seq: safePoint + 1 });
       this.#log.info({ stream: this.#stream, below: safePoint + 1, purged }, "lanes.input_purged");

@@ -28,6 +28,7 @@ export interface RunnerDeps<Config> {
 
 export type RunOutcome = { outcome: "stopped" } | { outcome: "lost" } | { outcome: "fatal"; error: Error };
 
+const GRACEFUL_WITHIN_MS = 10_000;
 const MAX_BACKOFF_MS = 5_000;
 /** A session that worked for so long does not count as a failed attempt. */
 const HEALTHY_MS = 30_000;
@@ -47,6 +48,7 @@ export class LaneRunner<Input, State, Config> {
   #writer: FrameWriter | undefined;
   #session: LaneSession<Input, State, Config> | undefined;
   #stop: "no" | "graceful" | "now" = "no";
+  #deadline: NodeJS.Timeout | undefined;
   #cautiousUntil = 0;
   #framesBefore = 0;
 
@@ -89,6 +91,7 @@ export class LaneRunner<Input, State, Config> {
       if (this.#deps.clock.monotonicMs() - begin > HEALTHY_MS) failures = 0;
       await this.#pause(error instanceof FoldFailure ? 10 : Math.min(MAX_BACKOFF_MS, 50 * 2 ** failures));
     }
+    clearTimeout(this.#deadline);
     this.#phase = "stopping";
     this.#progress.end();
     return result;
@@ -96,9 +99,11 @@ export class LaneRunner<Input, State, Config> {
 
   /** `graceful`: finish the frame, write a snapshot. `now`: publish nothing more. */
   stop(how: "graceful" | "now"): void {
-    if (this.#stop === "now") return;
+    if (this.#stop === "now" || this.#stop === how) return;
     this.#stop = how;
     if (how === "now") this.#writer?.stop();
+    // Without a broker or a database a graceful end would never come.
+    else this.#deadline = setTimeout(() => this.stop("now"), GRACEFUL_WITHIN_MS);
     this.#stopped.resolve();
     this.#session?.input.wake();
   }

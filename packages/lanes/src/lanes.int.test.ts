@@ -273,6 +273,34 @@ describe("faults of what it stands on", () => {
     expect(await wires()).toEqual(tallyModel(put, 0).wires);
   }, 60_000);
 
+  it("a lease taken away by an operator: the lane is taken again, once", async () => {
+    const worker = await start("w-0");
+    await until("live", () => worker.lanes().filter((lane) => lane.state === "live").length === 2);
+    await harness.put(0, ...inputs(0, 5));
+    await worker.settled();
+    const before = worker.lanes()[0]?.epoch ?? 0;
+    await harness.publisher.publish("$KV.lease.l.tally.0", "", { headers: { "KV-Operation": "DEL" } });
+    await until("a new epoch", () => (worker.lanes()[0]?.epoch ?? 0) > before && worker.lanes()[0]?.state === "live");
+    await harness.put(0, ...inputs(5, 5));
+    await worker.settled();
+    expect(await wires()).toEqual(tallyModel(inputs(0, 10), 0).wires);
+    const epochs = new Set((await harness.headers()).filter(({ lane }) => lane === 0).map(({ header }) => header.epoch));
+    expect(epochs.size).toBe(2);
+  });
+
+  it("stops in time when the broker is gone for good", async () => {
+    const own = await Harness.open(inject("databaseUrl"));
+    const worker = await own.start("w-0");
+    await own.put(0, ...inputs(0, 5));
+    await worker.settled();
+    await own.server.stop();
+    await until("the loss was noticed", () => !own.nats.connected());
+    const begin = performance.now();
+    await worker.stop();
+    expect(performance.now() - begin).toBeLessThan(15_000);
+    await own.close();
+  }, 40_000);
+
   it("continues from the snapshot when the last frame has left its stream", async () => {
     const first = await start("w-0");
     await harness.put(0, ...inputs(0, 10));

@@ -28,7 +28,7 @@ export interface LeaseOptions {
   clock: Clock;
   log: Logger;
   onAcquired(lease: LaneLease): void;
-  /** Another member should have the lane: finish, then call `release(lane)`. */
+  /** Another member should have the lane: finish, then call `release`. */
   onReleaseWanted(lane: number): void;
   /** Somebody else has the lease, or it expired: stop at once. */
   onLost(lane: number): void;
@@ -41,8 +41,8 @@ export interface Leases {
   members(): string[];
   /** Owner per lane as the bucket says. */
   owners(): (string | undefined)[];
-  /** Frees a lease we hold. */
-  release(lane: number): Promise<void>;
+  /** Frees the lease of that epoch, if we still hold it. */
+  release(lane: number, epoch: number): Promise<void>;
   /** Leaves: no membership, no new lanes. Lanes still held must be released by the caller before. */
   leave(): Promise<void>;
   stop(): Promise<void>;
@@ -113,9 +113,10 @@ class LeaseKeeper implements Leases {
     return Array.from({ length: this.#options.laneCount }, (_, lane) => parseOwner(this.#leases.get(lane)?.value)?.id);
   }
 
-  async release(lane: number): Promise<void> {
+  async release(lane: number, epoch: number): Promise<void> {
     const held = this.#held.get(lane);
-    if (!held) return;
+    // A lane that was lost and taken again meanwhile has another epoch.
+    if (held?.epoch !== epoch) return;
     this.#held.delete(lane);
     held.isHeld = false;
     try {

@@ -254,6 +254,16 @@ export class SnapshotStore {
     });
   }
 
+  /** Registry changes and poison of inputs that no longer exist; the change in force at `firstSeq` stays. */
+  async forgetHistoryBefore(firstSeq: number): Promise<void> {
+    await this.#pool.query(
+      `DELETE FROM lanes.registry_changes WHERE ${LANE} AND in_seq < (
+         SELECT max(in_seq) FROM lanes.registry_changes WHERE ${LANE} AND in_seq <= $4)`,
+      [...this.#key, firstSeq],
+    );
+    await this.#pool.query(`DELETE FROM lanes.poison WHERE ${LANE} AND in_seq < $4`, [...this.#key, firstSeq]);
+  }
+
   /** Counts one more failure of an item. @returns how often it failed so far, this one included. */
   async countPoison(item: PoisonItem, reason: string): Promise<number> {
     const { rows } = await this.#pool.query<{ tries: number }>(

@@ -170,7 +170,7 @@ class Worker<Input, State, Config> implements LaneWorker<State> {
       if (this.#slots.get(lease.lane) === slot) this.#slots.delete(lease.lane);
       this.#leaving.delete(lease.lane);
       if (result.outcome === "fatal") this.#fatal(result.error);
-      await this.leases?.release(lease.lane);
+      await this.leases?.release(lease.lane, lease.epoch);
     });
     this.#leaving.set(lease.lane, ended);
   }
