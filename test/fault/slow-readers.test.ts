@@ -2,6 +2,7 @@
  * Subscribers that stop reading or read far too slowly are cut off with a bounded queue, the others do not notice, and the slow ones get
  * everything they missed once they come back with their cursor.
  */
+import { until } from "@headwater/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { processStats, resetPeakRss } from "../support/process-stats.ts";
 import { type Product, startProduct } from "../support/product.ts";
@@ -43,7 +44,7 @@ it(`16 slow readers are cut off, lose nothing and disturb nobody, seed ${setting
     await rig.sink.ask("slowDown", { client: 2, manner: "stopped" });
     await rig.sink.ask("slowDown", { client: 3, manner: "dripping" });
     // The edge counts them out; a client that does not read cannot notice.
-    const cutOffAfterMs = await until(async () => (await openSockets()) === 2, 60_000);
+    const cutOffAfterMs = await timeUntil("two sockets are left", async () => (await openSockets()) === 2, 60_000);
     await rig.load(2_000);
     const slowToUs = (await rig.state()).sink.lastEventUs;
     const peak = processStats(edge)?.peakRssBytes ?? 0;
@@ -82,12 +83,9 @@ async function openSockets(): Promise<number> {
 }
 
 /** @returns ms it took. */
-async function until(holds: () => Promise<boolean>, withinMs: number): Promise<number> {
+async function timeUntil(what: string, holds: () => Promise<boolean>, withinMs: number): Promise<number> {
   const from = performance.now();
-  while (!(await holds())) {
-    if (performance.now() - from > withinMs) throw new Error(`not within ${withinMs} ms`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await until(what, holds, withinMs);
   return performance.now() - from;
 }
 
