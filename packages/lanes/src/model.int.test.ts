@@ -36,7 +36,7 @@ afterAll(async () => {
 
 it(`random histories fold like the model (seed ${SEED})`, async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(action, { minLength: 15, maxLength: 40 }), async (actions) => {
+    fc.asyncProperty(fc.array(action, { minLength: 15, maxLength: 40, size: "max" }), async (actions) => {
       const harness = await Harness.open(adminUrl, { laneCount: 1 });
       open.add(harness);
       const options = { hotBytesPerLane: 3_000, snapshotEveryMs: 15, maxFrameBytes: 2_000 };
