@@ -26,7 +26,8 @@ export class LaneOutlets {
   readonly #progress: LaneProgress;
   readonly #log: Logger;
   readonly #mayGoOn: () => boolean;
-  #purgeCheckedAt = Number.NEGATIVE_INFINITY;
+  #purgeCheckedAt: number;
+  #isPurging = false;
   /** The log begins at 1. */
   #forgottenBefore = 1;
 
@@ -47,6 +48,8 @@ export class LaneOutlets {
     this.#progress = progress;
     this.#log = log;
     this.#mayGoOn = mayGoOn;
+    // Lanes that start together take turns.
+    this.#purgeCheckedAt = deps.clock.monotonicMs() - (lane / deps.options.laneCount) * deps.options.purgeCheckMs;
   }
 
   get #stream(): string {
@@ -76,11 +79,22 @@ export class LaneOutlets {
     }
   }
 
-  /** Purges finished input when its stream is nearly full: only unfinished input may make it refuse. */
-  async purgeInput(safePoint: number): Promise<void> {
-    const { options, clock, nats } = this.#deps;
-    if (clock.monotonicMs() - this.#purgeCheckedAt < options.purgeCheckMs) return;
-    this.#purgeCheckedAt = clock.monotonicMs();
+  /**
+   * Purges finished input when its stream is nearly full: only unfinished input may make it refuse. Looks every `purgeCheckMs`, beside the
+   * folding, which must not wait for a slow answer.
+   */
+  purgeInput(safePoint: number): void {
+    const now = this.#deps.clock.monotonicMs();
+    if (this.#isPurging || now - this.#purgeCheckedAt < this.#deps.options.purgeCheckMs) return;
+    this.#purgeCheckedAt = now;
+    this.#isPurging = true;
+    void this.#purge(safePoint).finally(() => {
+      this.#isPurging = false;
+    });
+  }
+
+  async #purge(safePoint: number): Promise<void> {
+    const { options, nats } = this.#deps;
     try {
       const state = await streamState(nats, this.#stream);
       if (state.firstSeq > this.#forgottenBefore) {

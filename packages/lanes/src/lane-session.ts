@@ -265,7 +265,7 @@ export class LaneSession<Input, State, Config> {
     if (this.#isFrameDue() || (isSnapshotDue && progress.isBehind)) await this.#publishPosition();
     if (isSnapshotDue && !progress.isBehind) this.snapshotter.begin(progress.confirmed, progress.events);
     if (!progress.isBehind) await this.#roomInMemory(progress.confirmed);
-    await outlets.purgeInput(this.snapshotter.prevInSeq);
+    outlets.purgeInput(this.snapshotter.prevInSeq);
     // A busy lane lets chunks fill, so that a frame and its fsync serve more events.
     const sinceFrame = clock.monotonicMs() - this.#lastFrameAt;
     if (this.input.queued > 0 && this.input.queued < 64 && sinceFrame < options.chunkMs) {
