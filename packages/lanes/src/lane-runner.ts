@@ -2,7 +2,7 @@
  * One owned lane from lease to release: runs sessions (lane-session.ts) one after the other until told to stop. Any failure that leaves
  * the state in doubt drops it and starts again from the snapshot. Answers questions about the lane. Tests: lanes.int.test.ts.
  */
-import type { Nats, Publisher, RegistryView } from "@headwater/messaging";
+import type { MessagePace, Nats, Publisher, RegistryView } from "@headwater/messaging";
 import type { Clock, Logger } from "@headwater/runtime";
 import type { Pool } from "pg";
 import { canonicalJson, hashState } from "./canonical.ts";
@@ -18,6 +18,8 @@ import { type LaneFamily, type LaneOptions, type LanePhase, type LaneStatus, Log
 export interface RunnerDeps<Config> {
   nats: Nats;
   publisher: Publisher;
+  /** Turns of frames, shared by all lanes of the worker. */
+  pace: MessagePace;
   pool: Pool;
   registry: RegistryView;
   configAt: (reg: number) => Config;

@@ -259,18 +259,15 @@ export class LaneSession<Input, State, Config> {
   }
 
   async #afterChunk(): Promise<void> {
-    const { options, clock, progress, outlets } = this.#deps;
+    const { progress, outlets } = this.#deps;
     if (this.#resumeAt > 0) return;
     const isSnapshotDue = this.snapshotter.isDue(progress.events, progress.folded);
     if (this.#isFrameDue() || (isSnapshotDue && progress.isBehind)) await this.#publishPosition();
     if (isSnapshotDue && !progress.isBehind) this.snapshotter.begin(progress.confirmed, progress.events);
     if (!progress.isBehind) await this.#roomInMemory(progress.confirmed);
     outlets.purgeInput(this.snapshotter.prevInSeq);
-    // A busy lane lets chunks fill, so that a frame and its fsync serve more events.
-    const sinceFrame = clock.monotonicMs() - this.#lastFrameAt;
-    if (this.input.queued > 0 && this.input.queued < 64 && sinceFrame < options.chunkMs) {
-      await new Promise((resolve) => setTimeout(resolve, options.chunkMs - sinceFrame));
-    }
+    // While many lanes are busy their chunks fill, so that a frame and its fsync serve more events.
+    if (this.input.queued > 0 && !progress.isAwaited && this.#deps.stopping() === "no") await this.#deps.pace.turn();
   }
 
   async #publishPosition(): Promise<void> {

@@ -77,8 +77,8 @@ export interface LaneOptions {
   snapshotEveryMs: number;
   snapshotEveryEvents: number;
   maxChunkEvents: number;
-  /** A busy lane starts at most one frame in this time, so that chunks fill. */
-  chunkMs: number;
+  /** Frames a second of one worker above which its lanes take turns, so that chunks fill. */
+  framesPerSecond: number;
   /** Inputs without outputs advance the stored position at least this often. */
   emptyFrameMs: number;
   idleFrameMs: number;
@@ -106,7 +106,7 @@ export const DEFAULT_OPTIONS: LaneOptions = {
   snapshotEveryMs: 10_000,
   snapshotEveryEvents: 50_000,
   maxChunkEvents: 512,
-  chunkMs: 2,
+  framesPerSecond: 600,
   emptyFrameMs: 1_000,
   idleFrameMs: 600_000,
   maxFrameBytes: 512 * 1024,

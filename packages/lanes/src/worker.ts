@@ -3,8 +3,10 @@
  * Tests: lanes.int.test.ts, ownership.int.test.ts.
  */
 import {
+  createMessagePace,
   createPublisher,
   lastMessage,
+  type MessagePace,
   type Nats,
   notOwner,
   openLeaseBucket,
@@ -119,6 +121,7 @@ class Worker<Input, State, Config> implements LaneWorker<State> {
   readonly #deps: LanesDeps<Config>;
   readonly #options: LaneOptions;
   readonly #publisher: Publisher;
+  readonly #pace: MessagePace;
   readonly #slots = new Map<number, Slot<Input, State, Config>>();
   /** Runners on their way out; a lane starts again only when its old runner has ended. */
   readonly #leaving = new Map<number, Promise<void>>();
@@ -129,6 +132,7 @@ class Worker<Input, State, Config> implements LaneWorker<State> {
     this.#deps = deps;
     this.#options = options;
     this.#publisher = publisher;
+    this.#pace = createMessagePace({ perSecond: options.framesPerSecond, burst: options.laneCount });
   }
 
   // Called by the leases
@@ -155,6 +159,7 @@ class Worker<Input, State, Config> implements LaneWorker<State> {
     const runner = new LaneRunner(this.#family, lease, {
       nats: this.#deps.nats,
       publisher: this.#publisher,
+      pace: this.#pace,
       pool: this.#deps.pool,
       registry: this.#deps.registry,
       configAt: this.#deps.configAt,

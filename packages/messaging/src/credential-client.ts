@@ -54,6 +54,8 @@ export function createCredentialClient(
   const negativeCacheMs = options.negativeCacheMs ?? 1_000;
   const maxEntries = options.maxEntries ?? 20_000;
   const entries = new Map<string, Entry>();
+  /** Digests of good keys, so that a key in use is hashed once. */
+  const digests = new Map<string, string>();
   const asking = new Map<string, Promise<VerifyAnswer>>();
   const ask = options.ask ?? ((digest: string) => askAuth(nats, digest, options.timeoutMs ?? 2_000));
 
@@ -91,10 +93,15 @@ export function createCredentialClient(
   return {
     async verify(key) {
       if (key === undefined || key === "") return { ok: false, code: "missing" };
+      const known = digests.get(key);
       // A malformed key cannot exist: nobody needs to be asked.
-      if (keyPrefixOf(key) === undefined) return { ok: false, code: "invalid" };
-      const digest = createHash("sha256").update(key).digest("hex");
+      if (known === undefined && keyPrefixOf(key) === undefined) return { ok: false, code: "invalid" };
+      const digest = known ?? createHash("sha256").update(key).digest("hex");
       const entry = entries.get(digest);
+      if (known === undefined && entry?.answer.ok) {
+        digests.set(key, digest);
+        evictOldest(digests, maxEntries);
+      }
       if (entry && !entry.isStale && options.clock.monotonicMs() <= entry.until) return judge(entry.answer, options.clock.now());
       try {
         const answer = await lookUp(digest);
@@ -148,9 +155,9 @@ function isRevoked(registry: Pick<RegistryView, "get">, credential: Credential):
   return registry.get("tenant", credential.tenantId)?.data === null;
 }
 
-function evictOldest(entries: Map<string, Entry>, limit: number): void {
-  for (const digest of entries.keys()) {
+function evictOldest(entries: Map<string, unknown>, limit: number): void {
+  for (const oldest of entries.keys()) {
     if (entries.size <= limit) return;
-    entries.delete(digest);
+    entries.delete(oldest);
   }
 }

@@ -1,12 +1,13 @@
 /**
  * Group commit: per lane at most one publish in flight; what arrives meanwhile goes out as the next message. Idle lanes send
- * at once, busy lanes batch themselves. A caller's promise settles only with the acknowledgement of the message that holds its
+ * at once, busy lanes batch themselves; above a rate of messages lanes take turns, so that a message serves more events. A caller's promise settles only with the acknowledgement of the message that holds its
  * event. A timeout is *unknown*: the same bytes go out again under the same id until acknowledged or the deadline.
  * Memory is bounded per lane and in total. Tests: group-commit.test.ts, group-commit.int.test.ts.
  */
 import type { Logger } from "@headwater/runtime";
 import type { Nats } from "./connection.ts";
 import { randomId } from "./ids.ts";
+import { createMessagePace, type MessagePace } from "./message-pace.ts";
 import { createPublisher, PublishError, type Publisher } from "./publisher.ts";
 
 export type AppendErrorCode = "full" | "backpressure" | "unavailable";
@@ -26,8 +27,8 @@ export interface GroupCommitOptions {
   lanes: number;
   maxEvents: number;
   maxBytes: number;
-  /** Wait this long before an idle lane sends, to fill a batch. Default 0. */
-  lingerMs?: number;
+  /** Messages a second over all lanes above which lanes take turns. Default: no limit. */
+  messagesPerSecond?: number;
   /** Default 4 MiB. */
   maxQueueBytesPerLane?: number;
   /** Default 64 MiB. */
@@ -102,6 +103,7 @@ class Commit implements GroupCommit {
   readonly #queues: LaneQueue[];
   readonly #maxLane: number;
   readonly #maxTotal: number;
+  readonly #pace: MessagePace | undefined;
   readonly #stats: GroupCommitStats = { batches: 0, events: 0, bytes: 0, retries: 0, duplicates: 0, failures: 0, pendingBytes: 0 };
   #total = 0;
   #isClosed = false;
@@ -113,6 +115,10 @@ class Commit implements GroupCommit {
     this.#ownsPublisher = ownsPublisher;
     this.#maxLane = options.maxQueueBytesPerLane ?? 4 * 1024 * 1024;
     this.#maxTotal = options.maxQueueBytes ?? 64 * 1024 * 1024;
+    this.#pace =
+      options.messagesPerSecond === undefined
+        ? undefined
+        : createMessagePace({ perSecond: options.messagesPerSecond, burst: options.lanes });
     this.#queues = Array.from({ length: options.lanes }, (_, lane) => ({ lane, items: [], bytes: 0, running: undefined }));
   }
 
@@ -161,9 +167,10 @@ class Commit implements GroupCommit {
 
   async #run(queue: LaneQueue): Promise<void> {
     try {
-      // One turn of the loop lets everything of this tick share the first message.
-      await (this.#options.lingerMs === undefined ? undefined : new Promise((resolve) => setTimeout(resolve, this.#options.lingerMs)));
       while (queue.items.length > 0) {
+        // One turn of the loop lets everything that has arrived share the message.
+        await new Promise((resolve) => setImmediate(resolve));
+        await this.#pace?.turn();
         const batch = takeBatch(queue.items, this.#options.maxEvents, this.#options.maxBytes);
         try {
           const seq = await this.#send(queue.lane, batch);

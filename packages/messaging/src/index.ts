@@ -31,6 +31,7 @@ export {
   openLeaseBucket,
   readLaneCount,
 } from "./lease-bucket.ts";
+export { createMessagePace, type MessagePace, type MessagePaceOptions } from "./message-pace.ts";
 export {
   createPublisher,
   type PubAck,

@@ -8,7 +8,7 @@ import { listenAdmin } from "./admin-server.ts";
 import { sendError } from "./errors-http.ts";
 import { type HttpServer, listenHttp } from "./http-server.ts";
 import { createLogger } from "./logger.ts";
-import type { HealthReport, Service } from "./service.ts";
+import type { DirectHandler, HealthReport, Service } from "./service.ts";
 
 let report: HealthReport;
 let logged: string;
@@ -49,6 +49,10 @@ function service(metrics = new Registry()): Service {
   return {
     name: "edge",
     router,
+    direct: new Map<string, DirectHandler>([
+      ["/v1/direct", async (_req, res) => void res.end("direct")],
+      ["/v1/direct-rejects", () => Promise.reject(new Error("secret detail"))],
+    ]),
     upgrade: (req, socket) => {
       upgraded.push(req.url ?? "");
       socket.end("HTTP/1.1 101 Switching Protocols\r\n\r\n");
@@ -99,7 +103,11 @@ describe("the public port", () => {
     expect((await get("/nope", { "X-Request-Id": "a b" })).headers.get("x-request-id")).toMatch(/^req_/);
     expect((await get("/nope", { "X-Request-Id": "x".repeat(65) })).headers.get("x-request-id")).toMatch(/^req_/);
   });
-  it.each(["/v1/throws", "/v1/rejects"])("%s: 500 without detail, logged once with it", async (path) => {
+  it("answers a direct path whatever its query says, and no other path", async () => {
+    expect(await (await get("/v1/direct?key=a")).text()).toBe("direct");
+    expect((await get("/v1/direct/more")).status).toBe(404);
+  });
+  it.each(["/v1/throws", "/v1/rejects", "/v1/direct-rejects"])("%s: 500 without detail, logged once with it", async (path) => {
     const answer = await get(path);
     expect(answer.status).toBe(500);
     expect(await answer.json()).toEqual({ error: "internal", message: "Internal error" });

@@ -1,7 +1,7 @@
 /**
  * The one shape of the six services. `startX(config, deps)` returns a Service; `main.ts` runs it alone, `standalone` mounts all of them.
  */
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Profile, ServiceName } from "@headwater/protocol";
 import type { Router } from "express";
@@ -15,10 +15,15 @@ export interface HealthReport {
   checks: Record<string, { ok: boolean; detail?: string }>;
 }
 
+/** Answers every method of its path itself; a rejection is answered 500. */
+export type DirectHandler = (req: IncomingMessage, res: ServerResponse) => Promise<void>;
+
 export interface Service {
   name: ServiceName;
   /** Public routes, absolute paths. */
   router: Router;
+  /** Exact paths that are answered before Express looks at them: the few that are asked tens of thousands of times a second. Also in `router`. */
+  direct?: ReadonlyMap<string, DirectHandler>;
   /** WebSocket upgrades of the paths this service owns. */
   upgrade?: (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
   health(): HealthReport;

@@ -7,7 +7,7 @@ describe("parseIngestConfig", () => {
     expect(parseIngestConfig({})).toMatchObject({
       requireRegisteredHost: true,
       trust: { proxies: [], edges: [] },
-      lingerMs: 0,
+      messagesPerSecond: 700,
       appendDeadlineMs: 5_000,
       erasureTimeoutMs: 5_000,
     });
@@ -23,8 +23,8 @@ describe("parseIngestConfig", () => {
     expect(config.trust.edges.length).toBe(1);
   });
   it("names every bad variable at once", () => {
-    const parse = () => parseIngestConfig({ TRUSTED_PROXIES: "10.0.0.0/99", COLLECTOR_LINGER_MS: "soon", NATS_REPLICAS: "9" });
+    const parse = () => parseIngestConfig({ TRUSTED_PROXIES: "10.0.0.0/99", COLLECTOR_MESSAGES_PER_SECOND: "soon", NATS_REPLICAS: "9" });
     expect(parse).toThrow(ConfigError);
-    expect(parse).toThrow(/TRUSTED_PROXIES: not an address range: 10.0.0.0\/99[\s\S]*|NATS_REPLICAS|COLLECTOR_LINGER_MS/);
+    expect(parse).toThrow(/TRUSTED_PROXIES: not an address range: 10.0.0.0\/99[\s\S]*|NATS_REPLICAS|COLLECTOR_MESSAGES_PER_SECOND/);
   });
 });

@@ -27,7 +27,7 @@ import { createEventIds } from "./adapters/event-ids.ts";
 import { createEventValidator } from "./adapters/event-validator.ts";
 import { Gate } from "./adapters/gate.ts";
 import { BodyBudget } from "./adapters/http-body.ts";
-import { intakeRouter } from "./adapters/http-routes.ts";
+import { intakeRoutes } from "./adapters/http-routes.ts";
 import { PrivacyIndex, consentRecords, erasureRecords } from "./adapters/privacy-index.ts";
 import { createPrivacyStore } from "./adapters/privacy-store.ts";
 import { createProcessLimiter } from "./adapters/process-limiter.ts";
@@ -71,7 +71,7 @@ export async function startIngest(config: IngestConfig, deps: Deps, overrides: I
         ...size,
         subjectOf: (lane) => subjects.lane(family, lane),
         lanes: LANE_COUNT,
-        ...(config.lingerMs === 0 ? {} : { lingerMs: config.lingerMs }),
+        messagesPerSecond: config.messagesPerSecond,
         maxQueueBytes: config.queueBytes,
         maxQueueBytesPerLane: config.laneQueueBytes,
         deadlineMs: config.appendDeadlineMs,
@@ -149,7 +149,7 @@ export async function startIngest(config: IngestConfig, deps: Deps, overrides: I
       isDraining: () => isDraining,
       telemetry,
     });
-    const router = intakeRouter(
+    const routes = intakeRoutes(
       {
         gate,
         validate: createEventValidator(),
@@ -184,7 +184,7 @@ export async function startIngest(config: IngestConfig, deps: Deps, overrides: I
     });
     return {
       name: "ingest",
-      router,
+      ...routes,
       health: () => health(nats, problems),
       metrics: telemetry.registry,
       status,

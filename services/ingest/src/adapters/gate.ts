@@ -40,11 +40,13 @@ export interface RouteRule {
 
 const RETRY_SOON_S = 1;
 const ORIGINS_PER_CREDENTIAL = 64;
+const REMEMBERED_PEERS = 4_096;
 const EXPOSED = "X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Scope";
 
 export class Gate {
   readonly #options: GateOptions;
   readonly #decisions = new WeakMap<Credential, RecentMap<AccessDecision>>();
+  readonly #hops = new RecentMap<Hops>(REMEMBERED_PEERS);
 
   constructor(options: GateOptions) {
     this.#options = options;
@@ -85,7 +87,7 @@ export class Gate {
   }
 
   #admit(req: IncomingMessage, res: ServerResponse, credential: Credential): Entry | undefined {
-    const hops = hopsOf(req.socket.remoteAddress, header(req, "x-forwarded-for"), this.#options.trust);
+    const hops = this.#hopsOf(req.socket.remoteAddress, header(req, "x-forwarded-for"));
     const access = this.#access(
       credential,
       req.headers.origin ?? req.headers.referer,
@@ -97,6 +99,14 @@ export class Gate {
     const isTls = (req.socket as { encrypted?: boolean }).encrypted === true;
     const isHttps = forwardedProto === undefined ? isTls : forwardedProto.split(",", 1)[0]?.trim().toLowerCase() === "https";
     return { credential, site: access.site, originHost: access.originHost, hops, isHttps };
+  }
+
+  /** Depends on the two addresses alone, and most requests come through few of them. */
+  #hopsOf(peer: string | undefined, forwardedFor: string | undefined): Hops {
+    const question = forwardedFor === undefined ? (peer ?? "") : `${peer ?? ""} ${forwardedFor}`;
+    let hops = this.#hops.get(question);
+    if (!hops) this.#hops.set(question, (hops = hopsOf(peer, forwardedFor, this.#options.trust)));
+    return hops;
   }
 
   /** The verifier hands out one object per state of a credential, so a decision holds as long as the object. */

@@ -1,0 +1,55 @@
+/** Turns of stored messages: nobody waits below the rate, everybody in order above it. */
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { createMessagePace, type MessagePace } from "./message-pace.ts";
+
+let nowMs: number;
+let pace: MessagePace;
+
+/** How long each of `count` turns taken now has to wait, ms. */
+function waits(count: number): number[] {
+  const spy = vi.spyOn(globalThis, "setTimeout");
+  const result = Array.from({ length: count }, () => {
+    const calls = spy.mock.calls.length;
+    if (pace.turn() === undefined) return 0;
+    return Math.round(Number(spy.mock.calls[calls]?.[1]));
+  });
+  spy.mockRestore();
+  return result;
+}
+
+describe("createMessagePace", () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+    nowMs = 5_000;
+    pace = createMessagePace({ perSecond: 100, burst: 3, nowMs: () => nowMs });
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it("lets a burst go at once and spaces out what follows", () => {
+    expect(waits(6)).toEqual([0, 0, 0, 10, 20, 30]);
+  });
+
+  it("never makes anybody wait who keeps to the rate", () => {
+    expect(waits(3)).toEqual([0, 0, 0]);
+    for (let i = 0; i < 20; i++) {
+      nowMs += 10;
+      expect(waits(1)).toEqual([0]);
+    }
+  });
+
+  it("grants the burst again after a quiet spell, and no more than that", () => {
+    waits(10);
+    nowMs += 60_000;
+    expect(waits(5)).toEqual([0, 0, 0, 10, 20]);
+  });
+
+  it("resolves the turns in the order they were taken", async () => {
+    const order: number[] = [];
+    const turns = [0, 1, 2, 3, 4].map((n) => (pace.turn() ?? Promise.resolve()).then(() => order.push(n)));
+    await vi.advanceTimersByTimeAsync(20);
+    await Promise.all(turns);
+    expect(order).toEqual([0, 1, 2, 3, 4]);
+  });
+});
