@@ -24,6 +24,7 @@ const TASKS = {
   start: { run: ["node", "packages/standalone/src/main.ts"] },
   check: { first: STATIC, run: [...vitest, "--project", "unit"] },
   test: { first: STATIC, run: vitest },
+  vitest: { run: vitest },
   fault: { run: [...vitest, "--project", "fault"] },
   bench: { run: ["node", "test/bench/main.ts"] },
   generate: {
