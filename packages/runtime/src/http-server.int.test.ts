@@ -91,6 +91,21 @@ describe("the public port", () => {
   it("mounts a service's routes", async () => {
     expect(await (await get("/v1/ok")).json()).toEqual({ ok: true });
   });
+  it("a fixed name goes to its owner, whoever is mounted first", async () => {
+    const named = (name: "scoring" | "edge", path: string): Service => {
+      const router = Router();
+      router.get(path, (_req, res) => void res.json({ owner: name }));
+      return { ...service(), name, router };
+    };
+    const services = [named("scoring", "/v1/signals/:visitorId"), named("edge", "/v1/signals/stream")];
+    const both = await listenHttp({ services, host: "127.0.0.1", port: 0, log, health: () => report });
+    try {
+      expect(await (await fetch(`${both.url}/v1/signals/stream?key=x`)).json()).toEqual({ owner: "edge" });
+      expect(await (await fetch(`${both.url}/v1/signals/vis_1`)).json()).toEqual({ owner: "scoring" });
+    } finally {
+      await both.close(0);
+    }
+  });
   it("answers unknown paths in the error envelope", async () => {
     const answer = await get("/nope");
     expect(answer.status).toBe(404);

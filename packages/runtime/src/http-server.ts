@@ -39,7 +39,14 @@ export async function listenHttp(options: HttpOptions): Promise<HttpServer> {
     const report = await options.health();
     res.status(report.status === "down" ? 503 : 200).json(report);
   });
-  for (const service of options.services) app.use(service.router);
+  // By the route table, not by mounting order: a parameter of one service must not catch a fixed name of another.
+  for (const service of options.services) {
+    app.use((req: Request, res: Response, next: NextFunction) => {
+      const owner = routeOf(req.path)?.owner;
+      if (owner === undefined || owner === service.name) service.router(req, res, next);
+      else next();
+    });
+  }
   app.use((req: Request, res: Response) => sendError(res, "not_found", { message: `No route for ${req.method} ${req.path}` }));
   app.use((error: unknown, req: Request, res: Response, _next: NextFunction) => {
     // Express hands over URIError for a broken percent escape in the path; anything else is ours.
