@@ -176,6 +176,13 @@ describe("upgrades", () => {
     expect(JSON.parse(answer.split("\r\n\r\n")[1] ?? "")).toMatchObject({ error: "not_found" });
     expect(upgraded).toEqual([]);
   });
+  it("to another protocol are offers: the request is answered as it is", async () => {
+    const answer = await raw(
+      "GET /v1/ok HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
+    );
+    expect(answer).toMatch(/^HTTP\/1.1 200 OK/);
+    expect(answer).toContain('{"ok":true}');
+  });
   it("a refused caller that never hangs up is hung up on", async () => {
     const socket = connect({ port: server.port, host: "127.0.0.1", allowHalfOpen: true });
     socket.resume();

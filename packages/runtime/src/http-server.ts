@@ -60,6 +60,7 @@ export async function listenHttp(options: HttpOptions): Promise<HttpServer> {
     connectionsCheckingInterval: 1_000,
     keepAliveTimeout: 72_000,
     maxHeaderSize: 16_384,
+    shouldUpgradeCallback: asksForWebSocket,
   };
   const listener = directFirst(options, app);
   const server: Server = options.tls ? createTlsServer({ ...limits, ...options.tls }, listener) : createServer(limits, listener);
@@ -108,6 +109,11 @@ function directFirst(options: HttpOptions, app: RequestListener): RequestListene
     if (!handler) return app(req, res);
     handler(req, res).catch((error: unknown) => unhandled(options.log, error, req, res));
   };
+}
+
+/** Clients that offer another protocol (HTTP/2 libraries send `Upgrade: h2c` with any request) mean the request itself: it is answered as such. */
+export function asksForWebSocket(req: IncomingMessage): boolean {
+  return /\bwebsocket\b/i.test(req.headers.upgrade ?? "");
 }
 
 function unhandled(log: Logger, error: unknown, req: IncomingMessage, res: ServerResponse): void {

@@ -7,7 +7,7 @@ import https from "node:https";
 import net, { type AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { routeOf, type ServiceName } from "@headwater/protocol";
-import { type HealthReport, rejectUpgrade, requestIdOf, sendError } from "@headwater/runtime";
+import { asksForWebSocket, type HealthReport, rejectUpgrade, requestIdOf, sendError } from "@headwater/runtime";
 
 export interface Backend {
   port: number;
@@ -94,6 +94,7 @@ export async function startFront(options: FrontOptions): Promise<{ port: number;
     keepAliveTimeout: 72_000,
     maxHeaderSize: 16_384,
     noDelay: true,
+    shouldUpgradeCallback: asksForWebSocket,
   };
   const server = options.tls ? https.createServer({ ...limits, ...options.tls }, onRequest) : http.createServer(limits, onRequest);
   server.on("upgrade", onUpgrade);
