@@ -271,6 +271,13 @@ describe("POST /v1/events", () => {
     expect(foreign.headers["access-control-allow-origin"]).toBeUndefined();
   });
 
+  it("tells a page of another tenant nothing", async () => {
+    await h.registerSite({ ...site(), id: "site_other", tenantId: "ten_2", domains: ["other.example"] });
+    const answer = await h.send({ headers: { Origin: "https://other.example" }, body: { events: [event()] } });
+    expect(answer.body).toMatchObject({ error: "origin_not_allowed" });
+    expect(Object.keys(answer.headers).filter((name) => name.startsWith("access-control"))).toEqual([]);
+  });
+
   it("limits by key: a batch fits whole or not at all (P19)", async () => {
     const batch = { events: Array.from({ length: 50 }, () => event()) };
     const answers = [];

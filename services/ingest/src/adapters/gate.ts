@@ -43,6 +43,8 @@ const ORIGINS_PER_CREDENTIAL = 64;
 const REMEMBERED_PEERS = 4_096;
 const EXPOSED = "X-Request-Id, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-RateLimit-Scope";
 
+const CORS_HEADERS = ["Access-Control-Allow-Origin", "Access-Control-Allow-Credentials", "Access-Control-Expose-Headers"];
+
 export class Gate {
   readonly #options: GateOptions;
   readonly #decisions = new WeakMap<Credential, RecentMap<AccessDecision>>();
@@ -93,7 +95,11 @@ export class Gate {
       req.headers.origin ?? req.headers.referer,
       (hops.isForwarded ? header(req, "x-forwarded-host") : undefined) ?? req.headers.host,
     );
-    if (!access.ok) return this.refuse(res, access.code);
+    if (!access.ok) {
+      // Registered by somebody, but not for this key: a foreign page learns nothing, not even why.
+      if (access.code === "origin_not_allowed") for (const name of CORS_HEADERS) res.removeHeader(name);
+      return this.refuse(res, access.code);
+    }
     const forwardedProto = hops.isForwarded ? header(req, "x-forwarded-proto") : undefined;
     // A TLS socket says so; plain ones have no such member.
     const isTls = (req.socket as { encrypted?: boolean }).encrypted === true;
@@ -141,7 +147,7 @@ export class Gate {
     }
   }
 
-  /** Refusals carry the headers too, so that a page can read why. */
+  /** Refusals carry the headers too, so that a registered page can read why. */
   #cors(req: IncomingMessage, res: ServerResponse): boolean {
     const { origin } = req.headers;
     if (origin === undefined) return true;
