@@ -217,6 +217,17 @@ it("twenty refused credentials a minute, then the address waits", async () => {
   await strict.stop();
 });
 
+it("a missing key and a plan too low are no guesses", async () => {
+  const strict = await fixture.startEdge({ instanceId: "edge-patient" });
+  const url = `${strict.url}/v1/signals/stream`;
+  for (let i = 0; i < 21; i++) {
+    expect((await refusedFeed(url)).status).toBe(401);
+    expect((await refusedFeed(`${url}?key=${FREE}`)).status).toBe(403);
+  }
+  await (await openFeed(`${url}?key=${SCALE}`)).close();
+  await strict.stop();
+});
+
 it("one address may hold so many sockets, the process so many in all", async () => {
   const crowded = await fixture.startEdge({
     instanceId: "edge-crowded",

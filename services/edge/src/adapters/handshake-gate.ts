@@ -3,7 +3,7 @@
  * between. Plain requests and upgrades get the same decision. Tests: handshake.int.test.ts.
  */
 import type { IncomingMessage } from "node:http";
-import { ERRORS } from "@headwater/protocol";
+import type { ErrorCode } from "@headwater/protocol";
 import type { Clock, Logger } from "@headwater/runtime";
 import type { Refusal } from "../domain/handshake.ts";
 import type { Admission, HandshakeRequest, Surface } from "../surface.ts";
@@ -28,6 +28,8 @@ export interface HandshakeGateOptions {
   socketCount: () => number;
   isDraining: () => boolean;
 }
+
+const WRONG_CREDENTIAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["invalid_api_key", "expired_token"]);
 
 export class HandshakeGate {
   readonly #o: HandshakeGateOptions;
@@ -68,8 +70,8 @@ export class HandshakeGate {
       return refuse({ code: "internal" });
     }
     if (!admission.ok) {
-      const { status } = ERRORS[admission.refusal.code];
-      if (status === 401 || status === 403) this.#throttle.failed(address);
+      // Only what could be a guess counts: a caller without a key, or with a good key of a low plan, must not lock out its neighbours.
+      if (WRONG_CREDENTIAL.has(admission.refusal.code)) this.#throttle.failed(address);
       return refuse(admission.refusal);
     }
     const unavailable = this.#noRoomFor(address);
