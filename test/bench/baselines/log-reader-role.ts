@@ -35,21 +35,19 @@ serveRole({
     let bytes = 0;
     const marker = `"eid":"${run}.`;
     const decoder = new TextDecoder("latin1");
-    await Promise.all(
-      lanes().map((lane) =>
-        readAll(inputStreamName("visits", lane), (data) => {
-          const text = decoder.decode(data);
-          for (let at = text.indexOf(marker); at !== -1; at = text.indexOf(marker, at + 1)) {
-            const n = Number.parseInt(text.slice(at + marker.length, text.indexOf(".", at + marker.length)), 36);
-            const byte = bits[n >> 3] ?? 0;
-            if (byte & (1 << (n & 7))) repeats++;
-            else distinct++;
-            bits[n >> 3] = byte | (1 << (n & 7));
-          }
-          bytes += data.length;
-        }),
-      ),
-    );
+    // One lane after the other with few bytes under way: all at once would be cut off by the server as a slow consumer.
+    for (const lane of lanes())
+      await readAll(inputStreamName("visits", lane), (data) => {
+        const text = decoder.decode(data);
+        for (let at = text.indexOf(marker); at !== -1; at = text.indexOf(marker, at + 1)) {
+          const n = Number.parseInt(text.slice(at + marker.length, text.indexOf(".", at + marker.length)), 36);
+          const byte = bits[n >> 3] ?? 0;
+          if (byte & (1 << (n & 7))) repeats++;
+          else distinct++;
+          bits[n >> 3] = byte | (1 << (n & 7));
+        }
+        bytes += data.length;
+      });
     const excused = new Set(unknown);
     const missing: number[] = [];
     for (let n = 0; n < sent; n++) if (((bits[n >> 3] ?? 0) & (1 << (n & 7))) === 0 && !excused.has(n)) missing.push(n);
@@ -83,7 +81,7 @@ async function readAll(stream: string, onData: (data: Uint8Array) => void): Prom
   const { state } = await manager.streams.info(stream);
   if (state.messages === 0) return;
   const consumer = await jetstream(connection()).consumers.get(stream, { deliver_policy: DeliverPolicy.All });
-  const messages = await consumer.consume({ max_messages: 500 });
+  const messages = await consumer.consume({ max_bytes: 4 * 1024 * 1024 });
   for await (const message of messages) {
     onData(message.data);
     if (message.seq >= state.last_seq) break;
