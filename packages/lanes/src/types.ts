@@ -106,7 +106,7 @@ export const DEFAULT_OPTIONS: LaneOptions = {
   snapshotEveryMs: 10_000,
   snapshotEveryEvents: 50_000,
   maxChunkEvents: 512,
-  framesPerSecond: 600,
+  framesPerSecond: 1_500,
   emptyFrameMs: 1_000,
   idleFrameMs: 600_000,
   maxFrameBytes: 512 * 1024,

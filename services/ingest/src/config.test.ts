@@ -7,7 +7,7 @@ describe("parseIngestConfig", () => {
     expect(parseIngestConfig({})).toMatchObject({
       requireRegisteredHost: true,
       trust: { proxies: [], edges: [] },
-      messagesPerSecond: 700,
+      messagesPerSecond: 1_500,
       appendDeadlineMs: 5_000,
       erasureTimeoutMs: 5_000,
     });

@@ -27,7 +27,7 @@ export const IngestEnv = z.object({
     .default([])
     .describe("Of these, local ones whose X-Edge-* headers count; for proxies on other machines TRUSTED_PROXIES is enough"),
   COLLECTOR_MESSAGES_PER_SECOND: envNumber(50, 100_000)
-    .default(700)
+    .default(1_500)
     .describe("Messages a second to the log above which lanes take turns, so that one disk write serves more events"),
   COLLECTOR_APPEND_DEADLINE_MS: envNumber(100, 60_000)
     .default(5_000)
