@@ -16,8 +16,6 @@ export default defineConfig({
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "services/*/src/**/*.test.ts", "infra/**/*.test.ts", "test/**/*.unit.test.ts"],
           exclude: ["**/*.int.test.ts", "**/node_modules/**"],
-          // Pure modules share nothing, so files need no process of their own.
-          isolate: false,
           // Property tests take seconds of processor time, and the machine may be busy.
           testTimeout: 30_000,
           sequence: { groupOrder: 0 },

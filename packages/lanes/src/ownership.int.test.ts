@@ -161,8 +161,7 @@ describe("several workers", () => {
 
   it("a late joiner gets its share, and leaving gives it back", async () => {
     const first = await harness.start("w-0");
-    await first.settled();
-    expect(first.lanes()).toHaveLength(2);
+    await until("both lanes", () => first.lanes().filter((lane) => lane.state === "live").length === 2);
     const second = await harness.start("w-1");
     await until("one lane each", () => first.lanes().length === 1 && second.lanes().length === 1 && second.lanes()[0]?.state === "live");
     const load = traffic(harness.laneCount);

@@ -80,7 +80,11 @@ describe("by cursor", () => {
     const first = await open();
     await first.close();
     written = [];
+    // What the edge has not read yet when a replay catches up would follow `live`: a witness says when it has read all.
+    const witness = await open();
     await write(3);
+    await witness.received(written.length);
+    await witness.close();
     const again = await open(`&cursor=${cursorOf(first.frames[0])}`);
     const live = await again.first("live");
     expect(again.visitors()).toEqual(written);
