@@ -100,6 +100,8 @@ async function startSlot(
     env: {
       ...env,
       LOG_LEVEL: env["LOG_LEVEL"] || "warn",
+      // glibc otherwise keeps freed buffers in one arena per thread: memory that is not used, but not given back.
+      MALLOC_ARENA_MAX: "2",
       NATS_URL: infrastructure.natsUrl,
       ...(user ? { NATS_USER: user.user, NATS_PASSWORD: user.password } : {}),
       DATABASE_URL: infrastructure.databaseUrl,
