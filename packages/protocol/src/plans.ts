@@ -26,6 +26,13 @@ export const PlanLimits = z.object({
   /** Feeds surface. */
   feeds: count,
   feedSubscriptionsPerSocket: count,
+  /** Open sockets on `/ws` of the tenant, in the whole cluster. */
+  feedSockets: count,
+  /** Upstream messages a second and bytes a second of one feed; what is over is dropped and counted. */
+  feedMessagesPerSecond: count,
+  feedBytesPerSecond: count,
+  /** Active API keys of an account. */
+  apiKeys: count,
   llmTokensPerMonth: count,
   /** Posts surface. */
   monitors: count,
@@ -37,6 +44,7 @@ export type PlanLimits = z.infer<typeof PlanLimits>;
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
+const MIB = 1024 * 1024;
 
 export const PLAN_LIMITS: Record<Plan, PlanLimits> = {
   free: {
@@ -51,7 +59,11 @@ export const PLAN_LIMITS: Record<Plan, PlanLimits> = {
     feedMaxDurationMs: 0,
     feedReplayMs: 0,
     feeds: 10,
-    feedSubscriptionsPerSocket: 100,
+    feedSubscriptionsPerSocket: 500,
+    feedSockets: 100,
+    feedMessagesPerSecond: 1_000,
+    feedBytesPerSecond: 4 * MIB,
+    apiKeys: 50,
     llmTokensPerMonth: 1_000_000,
     monitors: 3,
     rules: 10,
@@ -69,7 +81,11 @@ export const PLAN_LIMITS: Record<Plan, PlanLimits> = {
     feedMaxDurationMs: 0,
     feedReplayMs: 0,
     feeds: 50,
-    feedSubscriptionsPerSocket: 100,
+    feedSubscriptionsPerSocket: 500,
+    feedSockets: 500,
+    feedMessagesPerSecond: 2_000,
+    feedBytesPerSecond: 8 * MIB,
+    apiKeys: 100,
     llmTokensPerMonth: 5_000_000,
     monitors: 25,
     rules: 100,
@@ -87,7 +103,11 @@ export const PLAN_LIMITS: Record<Plan, PlanLimits> = {
     feedMaxDurationMs: HOUR,
     feedReplayMs: DAY,
     feeds: 200,
-    feedSubscriptionsPerSocket: 128,
+    feedSubscriptionsPerSocket: 500,
+    feedSockets: 2_000,
+    feedMessagesPerSecond: 5_000,
+    feedBytesPerSecond: 16 * MIB,
+    apiKeys: 200,
     llmTokensPerMonth: 25_000_000,
     monitors: 250,
     rules: 1_000,
@@ -105,7 +125,11 @@ export const PLAN_LIMITS: Record<Plan, PlanLimits> = {
     feedMaxDurationMs: 6 * HOUR,
     feedReplayMs: 7 * DAY,
     feeds: 1_000,
-    feedSubscriptionsPerSocket: 128,
+    feedSubscriptionsPerSocket: 500,
+    feedSockets: 10_000,
+    feedMessagesPerSecond: 10_000,
+    feedBytesPerSecond: 32 * MIB,
+    apiKeys: 1_000,
     llmTokensPerMonth: 100_000_000,
     monitors: 1_000,
     rules: 10_000,
@@ -123,7 +147,11 @@ export const PLAN_LIMITS: Record<Plan, PlanLimits> = {
     feedMaxDurationMs: DAY,
     feedReplayMs: 30 * DAY,
     feeds: 10_000,
-    feedSubscriptionsPerSocket: 128,
+    feedSubscriptionsPerSocket: 500,
+    feedSockets: 100_000,
+    feedMessagesPerSecond: 20_000,
+    feedBytesPerSecond: 64 * MIB,
+    apiKeys: 10_000,
     llmTokensPerMonth: 1_000_000_000,
     monitors: 10_000,
     rules: 100_000,

@@ -10,7 +10,7 @@ export const SCOPES = [
   // feeds
   "websocket:*",
   "websocket:subscribe",
-  "websocket:publish",
+  "websocket:topic",
   "websocket:llm",
   // posts
   "posts:read",
@@ -19,6 +19,9 @@ export const SCOPES = [
   "emotion:use",
 ] as const;
 export type Scope = (typeof SCOPES)[number];
+
+/** What `/api/auth/api-keys` may grant, in the contract's order. */
+export const WEBSOCKET_SCOPES = ["websocket:subscribe", "websocket:llm", "websocket:topic", "websocket:*"] as const satisfies readonly Scope[];
 
 /** `websocket:*` grants its parts; every other scope grants itself. */
 export function hasScope(granted: readonly string[], needed: Scope): boolean {

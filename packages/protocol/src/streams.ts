@@ -30,6 +30,10 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 export const ONE_MIB = MiB;
+/** One upstream message may have 4 MiB; its frame adds the envelope. NATS must be configured with this `max_payload` or more. */
+export const MAX_UPSTREAM_MESSAGE_BYTES = 4 * MiB;
+export const MAX_FEED_MESSAGE_BYTES = 6 * MiB;
+export const NATS_MAX_PAYLOAD_BYTES = 8 * MiB;
 
 interface Budget {
   /** JetStream `max_file`. */
@@ -37,6 +41,9 @@ interface Budget {
   /** Per lane for laned inputs, whole stream for the rest. */
   visitsLane: number;
   signals: number;
+  /** Per lane. */
+  feedsLane: number;
+  topics: number;
   registry: number;
   erasures: number;
   consents: number;
@@ -47,9 +54,11 @@ interface Budget {
 
 export const BUDGETS: Record<Profile, Budget> = {
   laptop: {
-    maxFileBytes: 8 * GiB,
+    maxFileBytes: 10 * GiB,
     visitsLane: 128 * MiB,
     signals: 3 * GiB,
+    feedsLane: 64 * MiB,
+    topics: GiB,
     registry: 256 * MiB,
     erasures: 256 * MiB,
     consents: 512 * MiB,
@@ -59,7 +68,9 @@ export const BUDGETS: Record<Profile, Budget> = {
   server: {
     maxFileBytes: 128 * GiB,
     visitsLane: 2 * GiB,
-    signals: 64 * GiB,
+    signals: 48 * GiB,
+    feedsLane: GiB,
+    topics: 16 * GiB,
     registry: 2 * GiB,
     erasures: 2 * GiB,
     consents: 8 * GiB,
@@ -69,7 +80,9 @@ export const BUDGETS: Record<Profile, Budget> = {
   cluster: {
     maxFileBytes: 512 * GiB,
     visitsLane: 8 * GiB,
-    signals: 256 * GiB,
+    signals: 128 * GiB,
+    feedsLane: 4 * GiB,
+    topics: 96 * GiB,
     registry: 8 * GiB,
     erasures: 8 * GiB,
     consents: 32 * GiB,
@@ -111,6 +124,31 @@ export function streamSpecs(profile: Profile, laneCount: number = LANE_COUNT): S
       duplicateWindowMs: 2 * MINUTE,
       discard: "old",
       description: "labeled events, NDJSON frames: the hot window",
+    },
+    ...lanes.map(
+      (lane): StreamSpec => ({
+        name: inputStreamName("feeds", lane),
+        subjects: [subjects.lane("feeds", lane)],
+        owner: "ingest",
+        maxAgeMs: HOUR,
+        maxBytes: budget.feedsLane,
+        maxMsgBytes: MAX_FEED_MESSAGE_BYTES,
+        duplicateWindowMs: 2 * MINUTE,
+        // Outside data has no acknowledgement from us: the oldest goes when the budget is used up, and is counted.
+        discard: "old",
+        description: `messages of upstream feeds, lane ${lane}`,
+      }),
+    ),
+    {
+      name: "TOPICS",
+      subjects: [subjects.allLanes("topics")],
+      owner: "routing",
+      maxAgeMs: 6 * HOUR,
+      maxBytes: budget.topics,
+      maxMsgBytes: MAX_FEED_MESSAGE_BYTES,
+      duplicateWindowMs: 2 * MINUTE,
+      discard: "old",
+      description: "feed messages with their topic, raw data of plain feeds, feed states: NDJSON frames",
     },
     {
       name: "ERASURES",

@@ -13,6 +13,9 @@ export type InputFamily = (typeof INPUT_FAMILIES)[number];
 export const OUTPUT_FAMILIES = ["signals", "topics", "analyses", "matches", "emotions"] as const;
 export type OutputFamily = (typeof OUTPUT_FAMILIES)[number];
 
+/** What an owner of a lane can be asked about: laned inputs, upstream connections (ingest) and shared limits (auth). */
+export type RequestFamily = InputFamily | "upstreams" | "limits";
+
 /** Families of privacy logs keyed by HMAC, one subject per visitor lane. */
 export type PrivacyFamily = "erasures" | "consents";
 
@@ -51,7 +54,7 @@ export const subjects = {
     return "dlq.*";
   },
   /** Answered by the owner of the lane only: `rpc.visits.3.context`. */
-  laneRequest(family: InputFamily, lane: number, verb: string): string {
+  laneRequest(family: RequestFamily, lane: number, verb: string): string {
     return `rpc.${family}.${lane}.${safeToken(verb)}`;
   },
   /** Answered by any instance of the service (queue group): `svc.auth.verify`. Listed by `$SRV.INFO`. */
@@ -61,6 +64,9 @@ export const subjects = {
   /** Core NATS heartbeat of an edge. */
   presence(edgeId: string): string {
     return `presence.${safeToken(edgeId)}`;
+  },
+  allPresence(): string {
+    return "presence.*";
   },
 } as const;
 
