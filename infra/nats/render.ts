@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { NATS_USERS, natsPermissions } from "../../packages/protocol/src/services.ts";
-import { BUDGETS } from "../../packages/protocol/src/streams.ts";
+import { BUDGETS, NATS_MAX_PAYLOAD_BYTES } from "../../packages/protocol/src/streams.ts";
 
 export const NATS_CONF = path.join(import.meta.dirname, "nats.conf");
 
@@ -30,7 +30,7 @@ server_name: $NATS_SERVER_NAME
 host: 0.0.0.0
 port: 4222
 http: "127.0.0.1:8222"
-max_payload: 2MB
+max_payload: ${NATS_MAX_PAYLOAD_BYTES}
 write_deadline: 10s
 jetstream {
   store_dir: $NATS_STORE_DIR

@@ -71,6 +71,8 @@ beforeAll(async () => {
       CURSOR_KEY: SECRET,
       PRIVACY_KEY: SECRET,
       HEADWATER_ADMIN_TOKEN: SECRET,
+      JWT_SECRET: SECRET,
+      ENCRYPTION_KEY: SECRET,
     },
     readyWithinMs: 30_000,
     stopSignal: "SIGTERM",

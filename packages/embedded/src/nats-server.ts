@@ -52,7 +52,8 @@ export function natsConfig(options: Pick<NatsServerOptions, "dir" | "port" | "mo
     "host: 127.0.0.1",
     `port: ${options.port}`,
     `http: "127.0.0.1:${options.monitorPort}"`,
-    "max_payload: 2MB",
+    // NATS_MAX_PAYLOAD_BYTES of the protocol package, which this one does not import: an upstream message of 4 MiB and its envelope.
+    "max_payload: 8388608",
     "write_deadline: 10s",
     `jetstream { store_dir: ${JSON.stringify(path.join(options.dir, "store"))}, max_mem: 64M, max_file: ${options.maxFileBytes}, sync_interval: always }`,
   ];

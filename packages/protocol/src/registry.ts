@@ -32,6 +32,8 @@ export type SiteRecord = z.infer<typeof SiteRecord>;
 export const KeyRecord = z.object({
   id: z.string(),
   tenantId: z.string(),
+  /** The account that made it; absent for a key made by an operator. */
+  userId: z.string().optional(),
   name: z.string(),
   type: z.enum(KEY_TYPES),
   /** `cs_live_ab12…`: prefix and first four characters, enough to recognise a key in a list. */
@@ -44,6 +46,20 @@ export const KeyRecord = z.object({
   revokedAt: z.string().nullable(),
 });
 export type KeyRecord = z.infer<typeof KeyRecord>;
+
+/**
+ * A login session that ended before its token expires: `registry.session.<id>` exists for revoked ones only, and leaves the stream by a
+ * message TTL when the token has expired anyway.
+ */
+export const SessionRecord = z.object({
+  id: z.string(),
+  tenantId: z.string(),
+  userId: z.string(),
+  revokedAt: z.string(),
+  /** `logout`, `terminated`, `password_changed`, `account_deleted`. */
+  reason: z.string(),
+});
+export type SessionRecord = z.infer<typeof SessionRecord>;
 
 /** One message of REGISTRY. Records of aggregates this version does not know are skipped by readers that do not ask for them. */
 export const RegistryRecord = z.object({

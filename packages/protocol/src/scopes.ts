@@ -21,7 +21,12 @@ export const SCOPES = [
 export type Scope = (typeof SCOPES)[number];
 
 /** What `/api/auth/api-keys` may grant, in the contract's order. */
-export const WEBSOCKET_SCOPES = ["websocket:subscribe", "websocket:llm", "websocket:topic", "websocket:*"] as const satisfies readonly Scope[];
+export const WEBSOCKET_SCOPES = [
+  "websocket:subscribe",
+  "websocket:llm",
+  "websocket:topic",
+  "websocket:*",
+] as const satisfies readonly Scope[];
 
 /** `websocket:*` grants its parts; every other scope grants itself. */
 export function hasScope(granted: readonly string[], needed: Scope): boolean {

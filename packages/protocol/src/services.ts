@@ -39,11 +39,12 @@ const ensure = (...streams: string[]): string[] =>
   streams.flatMap((name) => [`$JS.API.STREAM.CREATE.${name}`, `$JS.API.STREAM.UPDATE.${name}`]);
 /** A NATS wildcard is a whole token, so every lane's stream is named. */
 const laneStreams = Array.from({ length: LANE_COUNT }, (_, lane) => `VISITS_${lane}`);
+const feedStreams = Array.from({ length: LANE_COUNT }, (_, lane) => `FEEDS_${lane}`);
 const kvWrite = (bucket: string): string[] => [`$KV.${bucket}.>`, ...ensure(`KV_${bucket}`)];
 
 function service(name: ServiceName, publish: string[], subscribe: string[] = []): NatsPermissions {
   return {
-    publish: { allow: [...readStreams, ...kvWrite("cfg"), subjects.deadLetters(name), "$SRV.>", "svc.auth.>", ...publish] },
+    publish: { allow: [...readStreams, ...kvWrite("cfg"), subjects.deadLetters(name), "$SRV.>", "svc.auth.>", "rpc.limits.>", ...publish] },
     subscribe: { allow: [...inboxesOf(name), ...discovery, ...subscribe] },
     allow_responses: true,
   };
@@ -53,12 +54,19 @@ function service(name: ServiceName, publish: string[], subscribe: string[] = [])
 export function natsPermissions(user: NatsUser): NatsPermissions {
   switch (user) {
     case "auth":
-      return service("auth", [subjects.allRegistry(), ...ensure("REGISTRY", "DLQ")], ["svc.auth.>"]);
+      return service("auth", [subjects.allRegistry(), ...kvWrite("lease"), ...ensure("REGISTRY", "DLQ")], ["svc.auth.>", "rpc.limits.>"]);
     case "ingest":
       return service(
         "ingest",
-        [subjects.allLanes("visits"), subjects.allLanes("consents"), "rpc.visits.>", ...ensure(...laneStreams, "CONSENTS")],
-        ["svc.ingest.>"],
+        [
+          subjects.allLanes("visits"),
+          subjects.allLanes("consents"),
+          subjects.allLanes("feeds"),
+          "rpc.visits.>",
+          ...kvWrite("lease"),
+          ...ensure(...laneStreams, ...feedStreams, "CONSENTS"),
+        ],
+        ["svc.ingest.>", "rpc.upstreams.>", subjects.allPresence()],
       );
     case "scoring":
       return service(
@@ -74,7 +82,20 @@ export function natsPermissions(user: NatsUser): NatsPermissions {
         ["svc.scoring.>", "rpc.visits.>"],
       );
     case "routing":
-      return service("routing", [...kvWrite("lease")], ["svc.routing.>"]);
+      return service(
+        "routing",
+        [
+          subjects.allLanes("topics"),
+          // Feeds, monitors and rules are its own; tenants, keys and sessions are not.
+          ...(["feed", "monitor", "rule"] as const).map((aggregate) => `registry.${aggregate}.*`),
+          "svc.ingest.>",
+          "rpc.upstreams.>",
+          "rpc.feeds.>",
+          ...kvWrite("lease"),
+          ...ensure("TOPICS"),
+        ],
+        ["svc.routing.>", "rpc.feeds.>", subjects.allPresence()],
+      );
     case "intelligence":
       return service("intelligence", [...kvWrite("lease")], ["svc.intelligence.>"]);
     case "edge":

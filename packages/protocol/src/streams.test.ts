@@ -1,7 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { LANE_COUNT } from "./lane.ts";
 import { NATS_USERS, natsPermissions, SERVICES } from "./services.ts";
-import { BUDGETS, GROUP_COMMIT_MAX_BYTES, inputStreamName, MAX_FRAME_BYTES, PROFILES, streamSpecs } from "./streams.ts";
+import {
+  BUDGETS,
+  GROUP_COMMIT_MAX_BYTES,
+  MAX_FEED_MESSAGE_BYTES,
+  MAX_FRAME_BYTES,
+  PROFILES,
+  inputStreamName,
+  streamSpecs,
+} from "./streams.ts";
 import { parseSubject } from "./subjects.ts";
 
 const specs = streamSpecs("laptop");
@@ -12,8 +20,12 @@ describe.each(PROFILES)("streams of profile %s", (profile) => {
     const streams = streamSpecs(profile).reduce((sum, spec) => sum + spec.maxBytes, 0);
     expect(streams + 2 * budget.kv).toBeLessThanOrEqual(budget.maxFileBytes);
   });
-  it("hold at least a hundred of their largest messages", () => {
-    for (const spec of streamSpecs(profile)) expect(spec.maxBytes / spec.maxMsgBytes, spec.name).toBeGreaterThanOrEqual(100);
+  it("hold many of their largest messages", () => {
+    for (const spec of streamSpecs(profile)) {
+      // The rare largest message of a feed is many times the usual one, and what is oldest may go.
+      const least = spec.maxMsgBytes === MAX_FEED_MESSAGE_BYTES ? 10 : 100;
+      expect(spec.maxBytes / spec.maxMsgBytes, spec.name).toBeGreaterThanOrEqual(least);
+    }
   });
   it("are the same but for their budgets", () => {
     const shape = streamSpecs(profile).map(({ maxBytes: _, ...rest }) => rest);

@@ -9,4 +9,5 @@ export { privacyKeyOf } from "./privacy-key.ts";
 export { instanceIdOf, parseProcessEnv, ProcessEnv, secretsOf } from "./process-config.ts";
 export { ResourceStack } from "./resource-stack.ts";
 export { runService } from "./run-service.ts";
+export { CannotUnseal, createSealer, type Sealer } from "./sealed-box.ts";
 export { combineHealth, type Deps, type DirectHandler, type HealthReport, type Secrets, type Service } from "./service.ts";

@@ -9,6 +9,8 @@ const env = {
   CURSOR_KEY: secret("b"),
   PRIVACY_KEY: secret("c"),
   HEADWATER_ADMIN_TOKEN: secret("d"),
+  JWT_SECRET: secret("e"),
+  ENCRYPTION_KEY: secret("f"),
 };
 
 describe("settings of a service process", () => {
@@ -23,7 +25,7 @@ describe("settings of a service process", () => {
       DRAIN_TIMEOUT_MS: 10_000,
     });
   });
-  it.each(["KEY_PEPPER", "CURSOR_KEY", "PRIVACY_KEY", "HEADWATER_ADMIN_TOKEN"])(
+  it.each(["KEY_PEPPER", "CURSOR_KEY", "PRIVACY_KEY", "HEADWATER_ADMIN_TOKEN", "JWT_SECRET", "ENCRYPTION_KEY"])(
     "refuses to run without %s, or with a short one",
     (name) => {
       expect(() => parseProcessEnv({ ...env, [name]: undefined })).toThrow(ConfigError);
@@ -41,6 +43,8 @@ describe("settings of a service process", () => {
       cursorKey: secret("b"),
       privacyKey: secret("c"),
       adminToken: secret("d"),
+      jwtSecret: secret("e"),
+      encryptionKey: secret("f"),
     });
   });
   it("identifies an instance by its slot, else by service and host", () => {

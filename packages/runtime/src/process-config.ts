@@ -32,6 +32,8 @@ export const ProcessEnv = z.object({
   CURSOR_KEY: secret("Seals cursors"),
   PRIVACY_KEY: secret("Keys the visitor hashes of erasures and consents"),
   HEADWATER_ADMIN_TOKEN: secret("Bearer token of the operator API"),
+  JWT_SECRET: secret("Signs login tokens"),
+  ENCRYPTION_KEY: secret("Seals TOTP secrets and upstream credentials"),
 });
 export type ProcessEnv = z.infer<typeof ProcessEnv>;
 
@@ -40,7 +42,14 @@ export function parseProcessEnv(env: Env): ProcessEnv {
 }
 
 export function secretsOf(env: ProcessEnv): Secrets {
-  return { keyPepper: env.KEY_PEPPER, cursorKey: env.CURSOR_KEY, privacyKey: env.PRIVACY_KEY, adminToken: env.HEADWATER_ADMIN_TOKEN };
+  return {
+    keyPepper: env.KEY_PEPPER,
+    cursorKey: env.CURSOR_KEY,
+    privacyKey: env.PRIVACY_KEY,
+    adminToken: env.HEADWATER_ADMIN_TOKEN,
+    jwtSecret: env.JWT_SECRET,
+    encryptionKey: env.ENCRYPTION_KEY,
+  };
 }
 
 export function instanceIdOf(env: ProcessEnv, service: ServiceName, hostName: string): string {

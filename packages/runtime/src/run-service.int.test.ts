@@ -10,6 +10,8 @@ const ENV = {
   CURSOR_KEY: secret,
   PRIVACY_KEY: secret,
   HEADWATER_ADMIN_TOKEN: secret,
+  JWT_SECRET: secret,
+  ENCRYPTION_KEY: secret,
   LOG_LEVEL: "info",
 };
 

@@ -46,6 +46,10 @@ export interface Secrets {
   privacyKey: string;
   /** Bearer token of the operator API. */
   adminToken: string;
+  /** Signs login tokens (HS256). Used by auth only. */
+  jwtSecret: string;
+  /** Seals what must be readable again: TOTP secrets (auth), upstream credentials (routing, ingest). */
+  encryptionKey: string;
 }
 
 export interface Deps {

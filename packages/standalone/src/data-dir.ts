@@ -14,6 +14,8 @@ const StoredSecrets = z.object({
   cursorKey: z.string().min(32),
   privacyKey: z.string().min(32),
   adminToken: z.string().min(32),
+  jwtSecret: z.string().min(32).default(random),
+  encryptionKey: z.string().min(32).default(random),
   postgresPassword: z.string().min(16),
   nats: z.record(z.string(), z.string()),
 });
@@ -34,6 +36,8 @@ export function loadSecrets(dir: string, env: Env): Secrets & { postgresPassword
     cursorKey: env["CURSOR_KEY"] || stored.cursorKey,
     privacyKey: env["PRIVACY_KEY"] || stored.privacyKey,
     adminToken: env["HEADWATER_ADMIN_TOKEN"] || stored.adminToken,
+    jwtSecret: env["JWT_SECRET"] || stored.jwtSecret,
+    encryptionKey: env["ENCRYPTION_KEY"] || stored.encryptionKey,
     postgresPassword: stored.postgresPassword,
     // Every user was filled in two lines above.
     nats: stored.nats as Record<NatsUser, string>,
@@ -41,7 +45,16 @@ export function loadSecrets(dir: string, env: Env): Secrets & { postgresPassword
 }
 
 function generate(): StoredSecrets {
-  return { keyPepper: random(), cursorKey: random(), privacyKey: random(), adminToken: random(), postgresPassword: random(), nats: {} };
+  return {
+    keyPepper: random(),
+    cursorKey: random(),
+    privacyKey: random(),
+    adminToken: random(),
+    jwtSecret: random(),
+    encryptionKey: random(),
+    postgresPassword: random(),
+    nats: {},
+  };
 }
 
 function random(): string {

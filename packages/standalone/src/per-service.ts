@@ -119,6 +119,8 @@ async function startSlot(
       CURSOR_KEY: secrets.cursorKey,
       PRIVACY_KEY: secrets.privacyKey,
       HEADWATER_ADMIN_TOKEN: secrets.adminToken,
+      JWT_SECRET: secrets.jwtSecret,
+      ENCRYPTION_KEY: secrets.encryptionKey,
     },
     readyWithinMs: 60_000,
     stopSignal: "SIGTERM",

@@ -25,7 +25,7 @@ beforeAll(async () => {
   database = await createDatabase(postgres.url, "auth");
   deps = {
     log: quietLogger(), clock: systemClock, natsUrl: nats.url, natsUser: "", natsPassword: "", databaseUrl: database.url, instanceId: "auth-0",
-    profile: "laptop", secrets: { keyPepper: secret(), cursorKey: secret(), privacyKey: secret(), adminToken },
+    profile: "laptop", secrets: { keyPepper: secret(), cursorKey: secret(), privacyKey: secret(), adminToken, jwtSecret: secret(), encryptionKey: secret() },
   }; // biome-ignore format: one literal
   // Two instances start on an empty database at once: the migration must run once.
   services = await Promise.all(

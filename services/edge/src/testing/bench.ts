@@ -146,7 +146,14 @@ async function edgeProcess(): Promise<void> {
     natsPassword: "test",
     instanceId: "edge-bench",
     profile: "laptop",
-    secrets: { keyPepper: "p".repeat(32), cursorKey: "c".repeat(32), privacyKey: "v".repeat(32), adminToken: "a".repeat(32) },
+    secrets: {
+      keyPepper: "p".repeat(32),
+      cursorKey: "c".repeat(32),
+      privacyKey: "v".repeat(32),
+      adminToken: "a".repeat(32),
+      jwtSecret: "j".repeat(32),
+      encryptionKey: "e".repeat(32),
+    },
     verify: async () => verified,
   });
   const http = await listenHttp({ services: [service], host: "127.0.0.1", port: 0, log, health: () => service.health() });

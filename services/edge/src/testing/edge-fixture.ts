@@ -109,7 +109,14 @@ export async function startEdgeFixture(options: { signalsMaxBytes?: number } = {
           natsPassword: password,
           instanceId,
           profile: "laptop",
-          secrets: { keyPepper: "p".repeat(32), cursorKey: "c".repeat(32), privacyKey: "v".repeat(32), adminToken: "a".repeat(32) },
+          secrets: {
+            keyPepper: "p".repeat(32),
+            cursorKey: "c".repeat(32),
+            privacyKey: "v".repeat(32),
+            adminToken: "a".repeat(32),
+            jwtSecret: "j".repeat(32),
+            encryptionKey: "e".repeat(32),
+          },
           verify: async (key) => keys.get(key) ?? { ok: false, code: "invalid" },
         },
       );

@@ -77,7 +77,7 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       natsPassword: options.users?.ingest.password ?? "",
       instanceId: "ingest-0",
       profile: "laptop",
-      secrets: { keyPepper: "", cursorKey: "", privacyKey: PRIVACY_KEY, adminToken: "" },
+      secrets: { keyPepper: "", cursorKey: "", privacyKey: PRIVACY_KEY, adminToken: "", jwtSecret: "", encryptionKey: "" },
     },
     {
       credentials: {
