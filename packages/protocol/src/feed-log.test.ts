@@ -40,6 +40,7 @@ describe("routing keys", () => {
   it.each([
     [feedKeys.data("ab"), { kind: "data", feedId: "ab" }],
     [feedKeys.control("ab"), { kind: "control", feedId: "ab" }],
+    [feedKeys.llm("ab"), { kind: "llm", feedId: "ab" }],
     [feedKeys.topic("ab", "x:y!"), { kind: "topic", feedId: "ab", topic: "x:y!" }],
   ])("%s", (key, parsed) => expect(parseFeedKey(key)).toEqual(parsed));
 });

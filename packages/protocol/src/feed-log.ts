@@ -70,22 +70,25 @@ export function decodeFeedLine(line: string): FeedLine {
 
 /**
  * Routing keys of frames in `topics.<lane>`; an edge has one entry per key somebody listens to.
- * Feed ids hold neither `:` nor `!`, so the three kinds cannot meet.
+ * Feed ids hold none of `:`, `?` and `!`, so the four kinds cannot meet.
  */
 export const feedKeys = {
   /** Raw data of a plain feed. */
   data: (feedId: string): string => feedId,
   /** Messages of one topic. */
   topic: (feedId: string, topic: string): string => `${feedId}:${topic}`,
+  /** Answers about a feed for everyone who listens to its intelligence (`llm-broadcast`). */
+  llm: (feedId: string): string => `${feedId}?`,
   /** `feed-status` of a feed: everyone who listens to anything of it. In presence: somebody listens to anything of it. */
   control: (feedId: string): string => `${feedId}!`,
 } as const;
 
-export type ParsedFeedKey = { kind: "data" | "control"; feedId: string } | { kind: "topic"; feedId: string; topic: string };
+export type ParsedFeedKey = { kind: "data" | "llm" | "control"; feedId: string } | { kind: "topic"; feedId: string; topic: string };
 
 export function parseFeedKey(key: string): ParsedFeedKey {
   const colon = key.indexOf(":");
   if (colon !== -1) return { kind: "topic", feedId: key.slice(0, colon), topic: key.slice(colon + 1) };
+  if (key.endsWith("?")) return { kind: "llm", feedId: key.slice(0, -1) };
   return key.endsWith("!") ? { kind: "control", feedId: key.slice(0, -1) } : { kind: "data", feedId: key };
 }
 

@@ -12,6 +12,7 @@ export * from "./http-answers.ts";
 export * from "./keys.ts";
 export * from "./labeled-event.ts";
 export * from "./lane.ts";
+export * from "./llm.ts";
 export * from "./object-id.ts";
 export * from "./origin-rule.ts";
 export * from "./plans.ts";

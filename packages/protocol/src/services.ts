@@ -13,7 +13,7 @@ export interface NatsPermissions {
   publish: { allow: string[]; deny?: string[] };
   subscribe: { allow: string[]; deny?: string[] };
   /** May answer a request it was sent, on that request's own inbox, and on no other. */
-  allow_responses?: boolean;
+  allow_responses?: boolean | { max: number; expires: string };
 }
 
 /** Every user has inboxes of its own: nobody can read or forge the answers another one waits for. */
@@ -97,9 +97,17 @@ export function natsPermissions(user: NatsUser): NatsPermissions {
         ["svc.routing.>", "rpc.feeds.>", subjects.allPresence()],
       );
     case "intelligence":
-      return service("intelligence", [...kvWrite("lease")], ["svc.intelligence.>"]);
+      return {
+        ...service(
+          "intelligence",
+          [subjects.allLanes("analyses"), ...kvWrite("lease"), ...ensure("ANALYSES")],
+          ["svc.intelligence.>", subjects.llmCall(), subjects.allLlmControls(), subjects.allPresence()],
+        ),
+        // One question, many chunks.
+        allow_responses: { max: 100_000, expires: "10m" },
+      };
     case "edge":
-      return service("edge", ["presence.*"], ["svc.edge.>", "presence.*"]);
+      return service("edge", ["presence.*", subjects.llmCall(), subjects.allLlmControls()], ["svc.edge.>", "presence.*"]);
     case "admin":
       // Asks, never answers: without leave to respond it cannot forge a service's answer.
       return { publish: { allow: ["svc.>", "rpc.>", "$SRV.>", ...readStreams] }, subscribe: { allow: [">"] } };

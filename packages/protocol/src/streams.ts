@@ -44,6 +44,7 @@ interface Budget {
   /** Per lane. */
   feedsLane: number;
   topics: number;
+  analyses: number;
   registry: number;
   erasures: number;
   consents: number;
@@ -59,6 +60,7 @@ export const BUDGETS: Record<Profile, Budget> = {
     signals: 3 * GiB,
     feedsLane: 64 * MiB,
     topics: GiB,
+    analyses: 256 * MiB,
     registry: 256 * MiB,
     erasures: 256 * MiB,
     consents: 512 * MiB,
@@ -68,9 +70,10 @@ export const BUDGETS: Record<Profile, Budget> = {
   server: {
     maxFileBytes: 128 * GiB,
     visitsLane: 2 * GiB,
-    signals: 48 * GiB,
+    signals: 44 * GiB,
     feedsLane: GiB,
     topics: 16 * GiB,
+    analyses: 4 * GiB,
     registry: 2 * GiB,
     erasures: 2 * GiB,
     consents: 8 * GiB,
@@ -83,6 +86,7 @@ export const BUDGETS: Record<Profile, Budget> = {
     signals: 128 * GiB,
     feedsLane: 4 * GiB,
     topics: 96 * GiB,
+    analyses: 16 * GiB,
     registry: 8 * GiB,
     erasures: 8 * GiB,
     consents: 32 * GiB,
@@ -149,6 +153,17 @@ export function streamSpecs(profile: Profile, laneCount: number = LANE_COUNT): S
       duplicateWindowMs: 2 * MINUTE,
       discard: "old",
       description: "feed messages with their topic, raw data of plain feeds, feed states: NDJSON frames",
+    },
+    {
+      name: "ANALYSES",
+      subjects: [subjects.allLanes("analyses")],
+      owner: "intelligence",
+      maxAgeMs: 7 * DAY,
+      maxBytes: budget.analyses,
+      maxMsgBytes: MiB,
+      duplicateWindowMs: 2 * MINUTE,
+      discard: "old",
+      description: "automatic answers about topics, with model, window and tokens: NDJSON frames",
     },
     {
       name: "ERASURES",

@@ -65,6 +65,17 @@ export const subjects = {
   presence(edgeId: string): string {
     return `presence.${safeToken(edgeId)}`;
   },
+  /** Answered by any instance of intelligence (queue group), in chunks to the request's inbox. */
+  llmCall(): string {
+    return "llm.call";
+  },
+  /** Credit and cancellation of one running call. */
+  llmControl(callId: string): string {
+    return `llm.control.${safeToken(callId)}`;
+  },
+  allLlmControls(): string {
+    return "llm.control.*";
+  },
   allPresence(): string {
     return "presence.*";
   },
