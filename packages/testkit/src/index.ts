@@ -4,3 +4,12 @@ export { startNats, type TestNats } from "./start-nats.ts";
 export { createDatabase, startPostgres, type TestPostgres } from "./start-postgres.ts";
 export { makeTempDir } from "./temp-dir.ts";
 export { until } from "./until.ts";
+export {
+  startUpstream,
+  type UpstreamBehaviour,
+  type UpstreamConnection,
+  type UpstreamHttpAnswer,
+  type UpstreamHttpRequest,
+  type UpstreamOptions,
+  type UpstreamServer,
+} from "./upstream-server.ts";
