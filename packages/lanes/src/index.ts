@@ -2,6 +2,7 @@
 import { fileURLToPath } from "node:url";
 
 export { canonicalJson, hashState } from "./canonical.ts";
+export { createLeases, type LaneLease, type LeaseOptions, type Leases } from "./leases.ts";
 export { desiredOwners } from "./ownership.ts";
 export { refold, type RefoldDeps, type RefoldResult } from "./refold.ts";
 export {

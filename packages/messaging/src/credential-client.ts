@@ -1,14 +1,15 @@
 /**
- * Who is behind an API key, for every service that is asked something with one. Asks `svc.auth.verify` with the key's digest (the key
+ * Who is behind an API key or a login token, for every service that is asked something with one. Asks `svc.auth.verify` with the key's digest (the key
  * itself never travels), remembers a good answer for up to 30 s, drops it when the registry says that key or tenant changed, and keeps
  * using it while auth is away, except for what was revoked meanwhile. Tests: credential-client.test.ts, services/auth/src/service.int.test.ts.
  */
 import { createHash } from "node:crypto";
-import { type Credential, keyPrefixOf, type RegistryRecord, VerifyAnswer } from "@headwater/protocol";
+import { type Credential, keyPrefixOf, type RegistryRecord, type SessionAnswer, VerifyAnswer } from "@headwater/protocol";
 import type { Clock, Logger } from "@headwater/runtime";
 import type { Nats } from "./connection.ts";
 import type { RegistryView } from "./registry-view.ts";
 import { callService } from "./service.ts";
+import { createSessionClient, type SessionVerification } from "./session-client.ts";
 
 export type Verification =
   | { ok: true; credential: Credential }
@@ -18,6 +19,8 @@ export type Verification =
 
 export interface CredentialClient {
   verify(key: string | undefined): Promise<Verification>;
+  /** Who is behind a login token. The registry view needs the aggregates `session` and `tenant`. */
+  verifySession(token: string | undefined): Promise<SessionVerification>;
   stop(): void;
 }
 
@@ -30,8 +33,9 @@ export interface CredentialClientOptions {
   negativeCacheMs?: number;
   maxEntries?: number;
   timeoutMs?: number;
-  /** Replaces the question over NATS in unit tests. */
+  /** Replace the questions over NATS in unit tests. */
   ask?: (digest: string) => Promise<VerifyAnswer>;
+  askSession?: (token: string) => Promise<SessionAnswer>;
 }
 
 interface Entry {
@@ -70,6 +74,8 @@ export function createCredentialClient(
   /** Answered by an instance that had not seen a change we have seen, or overtaken by it on the way: good for one use at most. */
   const isOvertaken = ({ keyId, tenantId, reg }: Credential): boolean =>
     reg < Math.max(changedAt.get(keyId) ?? 0, changedAt.get(tenantId) ?? 0);
+
+  const sessions = createSessionClient(nats, registry, options);
 
   const lookUp = (digest: string): Promise<VerifyAnswer> => {
     const known = asking.get(digest);
@@ -116,7 +122,11 @@ export function createCredentialClient(
         return judge(entry.answer, options.clock.now());
       }
     },
-    stop: stopListening,
+    verifySession: (token) => sessions.verify(token),
+    stop() {
+      stopListening();
+      sessions.stop();
+    },
   };
 }
 

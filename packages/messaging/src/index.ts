@@ -32,6 +32,7 @@ export {
   readLaneCount,
 } from "./lease-bucket.ts";
 export { createMessagePace, type MessagePace, type MessagePaceOptions } from "./message-pace.ts";
+export { openPresence, type PresenceView } from "./presence-view.ts";
 export {
   createPublisher,
   type PubAck,
@@ -44,6 +45,8 @@ export { openReader, type Reader, type ReaderOptions, type ReadFrom, type ReadMe
 export { createRegistryStore, openRegistry, type OpenRegistryOptions, type RegistryView } from "./registry-view.ts";
 export { RpcError, RpcUnavailable } from "./rpc-error.ts";
 export { callService, type RpcHandler, serveRequests, type ServeOptions } from "./service.ts";
+export type { SessionVerification } from "./session-client.ts";
+export { createSharedLimiter, type SharedLimiter, type SharedLimiterOptions, type TokenRate } from "./shared-limiter.ts";
 export {
   bindStreams,
   ensureStreams,

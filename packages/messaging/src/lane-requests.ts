@@ -2,7 +2,7 @@
  * Requests that only the owner of a lane may answer: `rpc.<family>.<lane>.<verb>`. While a lane moves, callers retry until
  * their deadline. Tests: service.int.test.ts.
  */
-import { type InputFamily, subjects } from "@headwater/protocol";
+import { type RequestFamily, subjects } from "@headwater/protocol";
 import type { Logger } from "@headwater/runtime";
 import type { Nats } from "./connection.ts";
 import { RpcError, RpcUnavailable } from "./rpc-error.ts";
@@ -18,7 +18,7 @@ export function notOwner(): RpcError {
 /** Subscribes while the lane is owned; call `stop` before giving it up. */
 export function serveLaneRequests(
   nats: Nats,
-  family: InputFamily,
+  family: RequestFamily,
   lane: number,
   handlers: Record<string, RpcHandler>,
   log: Logger,
@@ -45,7 +45,7 @@ const MAX_RETRY_MS = 250;
  */
 export async function callLane(
   nats: Nats,
-  family: InputFamily,
+  family: RequestFamily,
   lane: number,
   verb: string,
   payload: unknown,

@@ -24,14 +24,28 @@ export type GrantRequest = z.infer<typeof GrantRequest>;
 export const GrantAnswer = z.object({ grants: z.array(z.object({ granted: z.number(), retryAfterMs: z.number() })) });
 export type GrantAnswer = z.infer<typeof GrantAnswer>;
 
-/** Slots held at the same time (`rpc.limits.<lane>.hold`): an instance repeats what it holds every second, and is forgotten after 5 s. */
+export const HOLD_REPEAT_MS = 1_000;
+export const HOLD_TTL_MS = 5_000;
+
+/**
+ * Slots held at the same time (`rpc.limits.<lane>.hold`): an instance repeats what it holds every `HOLD_REPEAT_MS`, and is forgotten after
+ * `HOLD_TTL_MS`. An owner that has the lane for less than one repetition refuses wishes for more (`not_owner`): it does not know yet what is held.
+ */
 export const HoldRequest = z.object({
   instanceId: z.string(),
   holds: z
-    .array(z.object({ key: z.string().max(200), limit: z.number().int().nonnegative(), held: z.number().int().nonnegative() }))
+    .array(
+      z.object({
+        key: z.string().max(200),
+        limit: z.number().int().nonnegative(),
+        held: z.number().int().nonnegative(),
+        /** Slots wanted beside `held`. */
+        want: z.number().int().nonnegative(),
+      }),
+    )
     .max(1_024),
 });
 export type HoldRequest = z.infer<typeof HoldRequest>;
-/** Per hold: slots of all other instances, so that the asker knows what is left. */
-export const HoldAnswer = z.object({ holds: z.array(z.object({ others: z.number().int() })) });
+/** Per hold, in the order asked: slots of all other instances, and how many of the wanted ones the asker has now. */
+export const HoldAnswer = z.object({ holds: z.array(z.object({ others: z.number().int(), granted: z.number().int() })) });
 export type HoldAnswer = z.infer<typeof HoldAnswer>;
