@@ -1,1 +1,6 @@
-export {};
+/** Public surface: the shell around every `/api/*` route. See ../README.md. */
+export { ApiError, type ApiErrorInit, apiErrorBody, type ErrorStyle, sendApiError } from "./api-error.ts";
+export { type ApiConfig, ApiEnv, AuthLimitEnv, authLimits } from "./config.ts";
+export type { RouteLimit } from "./client-limits.ts";
+export { maybeSessionOf, sessionOf } from "./session.ts";
+export { type ApiShell, type ApiShellOptions, createApiShell } from "./shell.ts";

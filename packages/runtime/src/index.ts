@@ -1,5 +1,6 @@
 /** Public surface of the process shell. */
 export { listenAdmin } from "./admin-server.ts";
+export { createClientAddress, createClientScheme } from "./client-address.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { ConfigError, type Env, envFlag, envList, envNumber, parseEnv } from "./env.ts";
 export { type ErrorExtra, errorBody, requestIdOf, sendError } from "./errors-http.ts";
