@@ -1,5 +1,5 @@
-/** AsyncAPI 3 of the Signals Feed and of the logs behind it, one operation per writer and per reader. */
-import { FEED_CLOSE, LANE_COUNT, SERVICES, streamSpecs, subjects } from "../src/index.ts";
+/** AsyncAPI 3 of the Signals Feed, of `/ws` and of the logs behind it, one operation per writer and per reader. */
+import { FEED_CLOSE, LANE_COUNT, SERVICES, SOCKET_CLOSE, streamSpecs, subjects } from "../src/index.ts";
 import { type JsonObject, jsonSchemas } from "./json-schemas.ts";
 
 const ref = (name: string): JsonObject => ({ $ref: `#/components/schemas/${name}` });
@@ -118,6 +118,17 @@ export function asyncApi(): JsonObject {
           client: { summary: "ping, pong, subscribe", payload: ref("FeedClientMessage") },
         },
       },
+      socket: {
+        address: "/ws",
+        servers: [{ $ref: "#/servers/feed" }],
+        description: `Feeds: raw data, topics, intelligence; many subscriptions on one socket. Close codes: ${Object.values(SOCKET_CLOSE)
+          .map(({ code, reason }) => `${code} ${reason}`)
+          .join(", ")}.`,
+        messages: {
+          server: { summary: "Replies and pushes", payload: ref("SocketServerMessage") },
+          client: { summary: "Requests", payload: ref("SocketClientMessage") },
+        },
+      },
       ...Object.fromEntries(
         LOGS.map((log) => [
           log.name,
@@ -141,6 +152,12 @@ export function asyncApi(): JsonObject {
         action: "receive",
         channel: { $ref: "#/channels/signalsFeed" },
         messages: [{ $ref: "#/channels/signalsFeed/messages/client" }],
+      },
+      socketPushes: { action: "send", channel: { $ref: "#/channels/socket" }, messages: [{ $ref: "#/channels/socket/messages/server" }] },
+      socketRequests: {
+        action: "receive",
+        channel: { $ref: "#/channels/socket" },
+        messages: [{ $ref: "#/channels/socket/messages/client" }],
       },
       ...Object.fromEntries(
         LOGS.flatMap((log) => [

@@ -1,4 +1,5 @@
 /** Public surface of the contract package: subjects, streams, frames, schemas, scopes, plans, routes, errors. */
+export * from "./api/account.ts";
 export * from "./api-errors.ts";
 export * from "./collector.ts";
 export * from "./credentials.ts";
@@ -27,6 +28,7 @@ export * from "./services.ts";
 export * from "./shared-limits.ts";
 export * from "./site-scoring-settings.ts";
 export * from "./site-settings.ts";
+export * from "./socket-frames.ts";
 export * from "./streams.ts";
 export * from "./subjects.ts";
 export * from "./upstream-rpc.ts";

@@ -18,10 +18,31 @@ export const EdgeEnv = z.object({
   FEED_EXTRA_SLOT_MS: envNumber(10, 600_000).default(30_000).describe("Signals Feed: how long the make-before-break slot lasts, ms"),
   FEED_MAX_MESSAGE_BYTES: envNumber(256, MiB).default(16_384).describe("Signals Feed: largest client message, bytes"),
   FEED_MAX_MESSAGES_PER_SECOND: envNumber(1, 1_000).default(20).describe("Signals Feed: client messages per second"),
+  CORS_ORIGIN: envList()
+    .default(["http://localhost:7200"])
+    .describe("Origins of browser applications that may call, comma-separated; `*` = any, then without credentials"),
+  WS_REGISTERED_ACCESS: z
+    .enum(["public", "none"])
+    .default("public")
+    .describe("`/ws`: what a socket may read that only gave itself a name (`register-user`): public feeds, or nothing"),
+  WS_MAX_MESSAGE_BYTES: envNumber(256, 16 * MiB)
+    .default(262_144)
+    .describe("`/ws`: largest client message; above it 1009, bytes"),
+  WS_MAX_MESSAGES_PER_SECOND: envNumber(1, 10_000).default(50).describe("`/ws`: client messages per second; above it 4429"),
+  WS_MESSAGE_BURST: envNumber(1, 10_000).default(100).describe("`/ws`: client messages at once"),
+  WS_PING_MS: envNumber(20, 600_000)
+    .default(30_000)
+    .describe("`/ws`: interval of protocol pings; two without a sign of life end the socket, ms"),
+  WS_MAX_BUFFERED_BYTES: envNumber(16_384, 256 * MiB)
+    .default(8 * MiB)
+    .describe("`/ws`: queue of one socket; above it the oldest feed data is left out, bytes"),
+  WS_MAX_FULL_MS: envNumber(50, 600_000).default(10_000).describe("`/ws`: a queue that stays full this long closes with 1013, ms"),
   EDGE_MAX_BUFFERED_BYTES: envNumber(4_096, 64 * MiB)
     .default(4 * MiB)
-    .describe("Queue of one socket; above it 1011 slow_consumer, bytes"),
-  EDGE_NO_PROGRESS_MS: envNumber(50, 600_000).default(5_000).describe("Pending data without progress for this long closes with 1011, ms"),
+    .describe("Signals Feed: queue of one socket; above it 1011 slow_consumer, bytes"),
+  EDGE_NO_PROGRESS_MS: envNumber(50, 600_000)
+    .default(5_000)
+    .describe("Signals Feed: pending data without progress for this long closes with 1011, ms"),
   EDGE_TERMINATE_AFTER_MS: envNumber(10, 60_000).default(2_000).describe("Between the close frame and destroying a socket that stalls, ms"),
   EDGE_QUEUE_BUDGET_BYTES: envNumber(65_536, 4_096 * MiB)
     .default(256 * MiB)

@@ -192,7 +192,7 @@ it("malformed handshakes get JSON, not a hang", async () => {
   );
   expect(foreign).toMatch(/^HTTP\/1\.1 426 /);
   // A refused upgrade gives its slot back.
-  expect(edge.service.status()["sockets"]).toEqual({ signals: 0 });
+  expect(edge.service.status()["sockets"]).toEqual({ signals: 0, feeds: 0 });
 });
 
 it("F16: the sixth connection on Scale is 429; a slot comes back with a close", async () => {

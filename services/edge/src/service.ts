@@ -1,6 +1,6 @@
 /**
  * Composition root of the edge.
- * Consumes: SIGNALS (ordered reader, only while a socket wants it), REGISTRY (keys, tenants). Produces: presence on core NATS, dead letters.
+ * Consumes: SIGNALS and TOPICS (one ordered reader each, only while a socket wants it), REGISTRY (keys, tenants, sessions, feeds). Produces: presence on core NATS, dead letters.
  * Stores: nothing; a hot tail of frames in memory. Owns: handshakes, fan-out, cursors, backpressure.
  * Must never: hold a business rule, parse a wire line, open a database connection, wait for one socket before serving another.
  */
@@ -11,17 +11,20 @@ import {
   connectService,
   createCredentialClient,
   createPublisher,
+  createSharedLimiter,
   openRegistry,
   publishDeadLetter,
+  type SessionVerification,
+  type SharedLimiter,
 } from "@headwater/messaging";
 import { combineHealth, type Deps, ResourceStack, type Service } from "@headwater/runtime";
 import { Registry } from "prom-client";
-import { createClientAddress } from "./adapters/client-address.ts";
+import { createClientAddress, createClientScheme } from "./adapters/client-address.ts";
 import { createProcessLimiter } from "./adapters/connection-limiter.ts";
 import { createCursorSeal } from "./adapters/cursor-seal.ts";
 import { EdgeServer } from "./adapters/edge-server.ts";
-import { StreamHub } from "./adapters/hub.ts";
-import { startPresence } from "./adapters/presence.ts";
+import { type HubOptions, StreamHub } from "./adapters/hub.ts";
+import { startPresence, type SurfacePresence } from "./adapters/presence.ts";
 import { QueueBudget } from "./adapters/queue-budget.ts";
 import { Resumer } from "./adapters/resume.ts";
 import { settleHub } from "./adapters/settle.ts";
@@ -29,17 +32,32 @@ import { createStreamLog } from "./adapters/stream-log.ts";
 import { SweepWheel } from "./adapters/sweep-wheel.ts";
 import type { EdgeConfig } from "./config.ts";
 import type { Verification } from "./domain/handshake.ts";
-import type { LogMessage } from "./ports.ts";
+import type { LogMessage, StreamLog } from "./ports.ts";
+import { noLlm } from "./surfaces/feeds/llm-port.ts";
+import { FeedsSurface } from "./surfaces/feeds/surface.ts";
 import { SignalsSurface } from "./surfaces/signals/surface.ts";
 import { createTelemetry } from "./telemetry.ts";
 
 const SIGNALS_STREAM = "SIGNALS";
+const TOPICS_STREAM = "TOPICS";
 /** Part of the process's stop budget that draining sockets may use. */
 const DRAIN_SHARE = 0.6;
+
+/** What of an unreadable frame is kept. */
+const MAX_LETTER_BYTES = 256 * 1024;
+
+interface LiveStream {
+  source: StreamLog;
+  hub: StreamHub;
+  resumer: Resumer;
+}
 
 export interface EdgeDeps extends Deps {
   /** Replaces the question to auth, in tests. */
   verify?: (key: string) => Promise<Verification>;
+  verifySession?: (token: string) => Promise<SessionVerification>;
+  /** Replaces the leases of auth, in tests. */
+  limiter?: Pick<SharedLimiter, "hold">;
 }
 
 export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Service> {
@@ -50,8 +68,8 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
   try {
     const nats = await connectService(deps, config.NATS_CONNECT_TIMEOUT_MS);
     stack.defer(() => nats.drain());
-    await bindStreams(nats, [SIGNALS_STREAM, "REGISTRY"], { withinMs: config.NATS_CONNECT_TIMEOUT_MS });
-    const registry = await openRegistry(nats, { aggregates: ["tenant", "key", "site"], log });
+    await bindStreams(nats, [SIGNALS_STREAM, TOPICS_STREAM, "REGISTRY"], { withinMs: config.NATS_CONNECT_TIMEOUT_MS });
+    const registry = await openRegistry(nats, { aggregates: ["tenant", "key", "site", "session", "feed"], log });
     stack.defer(() => registry.stop());
     const credentials = createCredentialClient(nats, registry, { clock, log });
     stack.defer(() => credentials.stop());
@@ -60,32 +78,38 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
     metrics.setDefaultLabels({ service: "edge" });
     const telemetry = createTelemetry([metrics], log);
     const publisher = createPublisher(nats);
-    const onDamaged = (msg: LogMessage, reason: string): void => {
-      telemetry.frameDamaged(SIGNALS_STREAM, msg.seq, reason);
-      const letter = { reason, origin: { stream: SIGNALS_STREAM, seq: msg.seq }, data: Buffer.from(msg.data).toString("utf8") };
-      publishDeadLetter(publisher, "edge", letter).catch((error: unknown) => log.error({ err: error }, "dead_letter.failed"));
+    const openStream = (stream: string, warmFrames: number): LiveStream => {
+      const onDamaged = (msg: LogMessage, reason: string): void => {
+        telemetry.frameDamaged(stream, msg.seq, reason);
+        const letter = { reason, origin: { stream, seq: msg.seq }, data: Buffer.from(msg.data).toString("utf8", 0, MAX_LETTER_BYTES) };
+        publishDeadLetter(publisher, "edge", letter).catch((error: unknown) => log.error({ err: error }, "dead_letter.failed"));
+      };
+      const source = createStreamLog({ nats, stream, monotonicMs, log });
+      const options: HubOptions = {
+        source,
+        ringBytes: config.EDGE_RING_BYTES,
+        warmFrames,
+        idleMs: config.EDGE_READER_IDLE_MS,
+        maxLingerMs: config.EDGE_MAX_LINGER_MS,
+        monotonicMs,
+        log,
+        onDamaged,
+      };
+      const hub = new StreamHub(options);
+      stack.defer(() => hub.stop());
+      const resumer = new Resumer({ hub, source, maxReads: config.EDGE_MAX_REPLAY_READS, log, onDamaged });
+      stack.defer(() => resumer.stop());
+      return { source, hub, resumer };
     };
-
-    const source = createStreamLog({ nats, stream: SIGNALS_STREAM, monotonicMs, log });
-    const hub = new StreamHub({
-      source,
-      ringBytes: config.EDGE_RING_BYTES,
-      warmFrames: config.EDGE_WARM_FRAMES,
-      idleMs: config.EDGE_READER_IDLE_MS,
-      maxLingerMs: config.EDGE_MAX_LINGER_MS,
-      monotonicMs,
-      log,
-      onDamaged,
-    });
-    stack.defer(() => hub.stop());
-    const resumer = new Resumer({ hub, source, maxReads: config.EDGE_MAX_REPLAY_READS, log, onDamaged });
-    stack.defer(() => resumer.stop());
+    const events = openStream(SIGNALS_STREAM, config.EDGE_WARM_FRAMES);
+    // Frames of feeds may have megabytes: nothing is read before somebody listens.
+    const topics = openStream(TOPICS_STREAM, 0);
+    const streams: Readonly<Record<string, LiveStream>> = { [SIGNALS_STREAM]: events, [TOPICS_STREAM]: topics };
+    const seal = createCursorSeal(deps.secrets.cursorKey);
 
     const signals = new SignalsSurface({
-      hub,
-      resumer,
-      source,
-      seal: createCursorSeal(deps.secrets.cursorKey),
+      ...events,
+      seal,
       limits: {
         maxInboundBytes: config.FEED_MAX_MESSAGE_BYTES,
         inboundPerSecond: config.FEED_MAX_MESSAGES_PER_SECOND,
@@ -108,6 +132,36 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
     });
     stack.defer(() => signals.stop());
 
+    const limiter = createSharedLimiter(nats, { instanceId: deps.instanceId, clock, log });
+    stack.defer(() => limiter.stop());
+    const feeds = new FeedsSurface({
+      ...topics,
+      seal,
+      limits: {
+        maxInboundBytes: config.WS_MAX_MESSAGE_BYTES,
+        inboundPerSecond: config.WS_MAX_MESSAGES_PER_SECOND,
+        inboundBurst: config.WS_MESSAGE_BURST,
+        maxBufferedBytes: config.WS_MAX_BUFFERED_BYTES,
+        maxFullMs: config.WS_MAX_FULL_MS,
+        // A pause is no fault here: data is left out when the queue is full, and pings tell who is gone.
+        noProgressMs: Number.POSITIVE_INFINITY,
+        terminateAfterMs: config.EDGE_TERMINATE_AFTER_MS,
+      },
+      verify: deps.verify ?? ((key) => credentials.verify(key)),
+      verifySession: deps.verifySession ?? ((token) => credentials.verifySession(token)),
+      limiter: deps.limiter ?? limiter,
+      registry,
+      registeredAccess: config.WS_REGISTERED_ACCESS,
+      origins: config.CORS_ORIGIN,
+      pingMs: config.WS_PING_MS,
+      llm: noLlm,
+      log,
+      nowMs,
+      monotonicMs,
+      onPresence: () => presence.changed(),
+    });
+    stack.defer(() => feeds.stop());
+
     const budget = new QueueBudget(config.EDGE_QUEUE_BUDGET_BYTES);
     const wheel = new SweepWheel(config.EDGE_SWEEP_MS, monotonicMs);
     stack.defer(() => wheel.stop());
@@ -115,12 +169,13 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
       nats,
       edgeId: deps.instanceId,
       nowMs,
-      read: () => ({ signals: signals.socketsByTenant() }),
+      boot: randomUUID(),
+      read: () => ({ signals: signalsPresence(signals.socketsByTenant()), feeds: feeds.presence() }),
     });
     stack.defer(() => presence.stop());
-    const totals = { framesSent: 0, bytesSent: 0 };
+    const totals = { framesSent: 0, bytesSent: 0, framesDropped: 0 };
     const server = new EdgeServer({
-      surfaces: [signals],
+      surfaces: [signals, feeds],
       budget,
       wheel,
       clock,
@@ -128,6 +183,7 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
       telemetry,
       totals,
       clientAddress: createClientAddress(config.TRUSTED_PROXIES),
+      clientScheme: createClientScheme(config.TRUSTED_PROXIES),
       limits: {
         maxFailedHandshakesPerMinute: config.EDGE_MAX_FAILED_HANDSHAKES_PER_MINUTE,
         maxSocketsPerAddress: config.EDGE_MAX_SOCKETS_PER_ADDRESS,
@@ -136,7 +192,7 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
       onChange: () => presence.changed(),
     });
     stack.defer(() => server.drain(Math.min(config.EDGE_DRAIN_SPREAD_MS, config.DRAIN_TIMEOUT_MS * DRAIN_SHARE)));
-    const hubFacts = () => ({
+    const hubFacts = ({ hub, resumer }: LiveStream) => ({
       position: hub.position,
       framesRead: hub.framesRead,
       newestFrameMs: hub.newestFrameMs,
@@ -144,11 +200,13 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
       replaying: resumer.replayingCount,
       reads: resumer.readCount,
     });
+    const byStream = <T>(read: (stream: LiveStream) => T): Record<string, T> =>
+      Object.fromEntries(Object.entries(streams).map(([name, stream]) => [name, read(stream)]));
     telemetry.observe({
       sockets: () => server.socketsBySurface(),
       queuedBytes: () => budget.totalBytes,
       totals: () => totals,
-      hub: hubFacts,
+      hubs: () => byStream(hubFacts),
     });
 
     const status = (): Record<string, unknown> => ({
@@ -157,8 +215,10 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
       tenants: signals.socketsByTenant().size,
       queuedBytes: budget.totalBytes,
       ...totals,
-      reading: hub.isReading,
-      ...hubFacts(),
+      reading: events.hub.isReading,
+      ...hubFacts(events),
+      topics: { reading: topics.hub.isReading, ...hubFacts(topics) },
+      listening: feeds.presence().keys.size,
       registry: registry.position(),
     });
     const micro = announceService(nats, deps, {
@@ -176,17 +236,28 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
         combineHealth(
           {
             nats: nats.connected() ? { ok: true } : { ok: false, detail: "disconnected; open sockets wait" },
-            reader: hub.failure === undefined ? { ok: true } : { ok: false, detail: hub.failure },
+            ...Object.fromEntries(
+              Object.entries(streams).map(([name, { hub }]) => [
+                name === SIGNALS_STREAM ? "reader" : `reader_${name.toLowerCase()}`,
+                hub.failure === undefined ? { ok: true } : { ok: false, detail: hub.failure },
+              ]),
+            ),
           },
           ["nats"],
         ),
       metrics,
       status,
-      settled: (options) => settleHub(hub, source, registry, options?.withinMs ?? 10_000),
+      settled: async (options) => {
+        for (const { hub, source } of Object.values(streams)) await settleHub(hub, source, registry, options?.withinMs ?? 10_000);
+      },
       stop: () => stack.close(),
     };
   } catch (error) {
     await stack.close();
     throw error;
   }
+}
+
+function signalsPresence(keys: ReadonlyMap<string, number>): SurfacePresence {
+  return { sockets: [...keys.values()].reduce((sum, count) => sum + count, 0), keys };
 }

@@ -20,6 +20,8 @@ export interface HandshakeRequest {
   isUpgrade: boolean;
   /** The host the client asked for; used to build URLs in answers. */
   host: string;
+  /** Scheme the client used, as far as a trusted proxy tells. */
+  scheme: "http" | "https";
 }
 
 export type Admission =
@@ -50,6 +52,8 @@ export interface Session {
 export interface SurfaceLimits extends QueueLimits {
   maxInboundBytes: number;
   inboundPerSecond: number;
+  /** Default: one second's worth. */
+  inboundBurst?: number;
   /** Between the close frame to a stalled reader and destroying the socket. */
   terminateAfterMs: number;
 }
@@ -61,6 +65,8 @@ export interface Surface {
   /** Answered when the client offered it; nothing else a client offers is ever echoed. */
   readonly subprotocol: string | undefined;
   readonly limits: SurfaceLimits;
+  /** How a refused handshake looks: `{"error","message"}` or `{"success":false,"message","code"}`. */
+  readonly envelope: "signals" | "api";
   readonly closes: {
     slow: CloseReason;
     draining: CloseReason;

@@ -5,8 +5,12 @@ import { Counter, Gauge, type Registry } from "prom-client";
 export interface EdgeGauges {
   sockets(): Record<string, number>;
   queuedBytes(): number;
-  totals(): { framesSent: number; bytesSent: number };
-  hub(): { position: number; framesRead: number; newestFrameMs: number; ringBytes: number; replaying: number; reads: number };
+  totals(): { framesSent: number; bytesSent: number; framesDropped: number };
+  /** By stream. */
+  hubs(): Record<
+    string,
+    { position: number; framesRead: number; newestFrameMs: number; ringBytes: number; replaying: number; reads: number }
+  >;
 }
 
 export interface Telemetry {
@@ -69,12 +73,24 @@ export function createTelemetry(registers: Registry[], log: Logger): Telemetry &
       gauge("headwater_edge_queued_bytes", "Bytes queued for all sockets", () => gauges.queuedBytes());
       gauge("headwater_edge_frames_sent", "WebSocket frames written since start", () => gauges.totals().framesSent);
       gauge("headwater_edge_bytes_sent", "Bytes written since start", () => gauges.totals().bytesSent);
-      gauge("headwater_edge_log_position", "Last sequence read of the output stream", () => gauges.hub().position);
-      gauge("headwater_edge_frames_read", "Stored frames read since start", () => gauges.hub().framesRead);
-      gauge("headwater_edge_newest_frame_ms", "Time of the newest frame read, ms since epoch", () => gauges.hub().newestFrameMs);
-      gauge("headwater_edge_ring_bytes", "Bytes of the hot tail in memory", () => gauges.hub().ringBytes);
-      gauge("headwater_edge_replaying_sockets", "Sockets that are catching up", () => gauges.hub().replaying);
-      gauge("headwater_edge_replay_reads", "Stream reads serving them", () => gauges.hub().reads);
+      gauge("headwater_edge_frames_dropped", "WebSocket frames left out for slow readers since start", () => gauges.totals().framesDropped);
+      const hubGauge = (name: string, help: string, read: (hub: ReturnType<EdgeGauges["hubs"]>[string]) => number): void => {
+        new Gauge({
+          name,
+          help,
+          labelNames: ["stream"],
+          registers,
+          collect() {
+            for (const [stream, hub] of Object.entries(gauges.hubs())) this.set({ stream }, read(hub));
+          },
+        });
+      };
+      hubGauge("headwater_edge_log_position", "Last sequence read of the output stream", (hub) => hub.position);
+      hubGauge("headwater_edge_frames_read", "Stored frames read since start", (hub) => hub.framesRead);
+      hubGauge("headwater_edge_newest_frame_ms", "Time of the newest frame read, ms since epoch", (hub) => hub.newestFrameMs);
+      hubGauge("headwater_edge_ring_bytes", "Bytes of the hot tail in memory", (hub) => hub.ringBytes);
+      hubGauge("headwater_edge_replaying_sockets", "Sockets that are catching up", (hub) => hub.replaying);
+      hubGauge("headwater_edge_replay_reads", "Stream reads serving them", (hub) => hub.reads);
     },
   };
 }

@@ -26,6 +26,7 @@ export interface EdgeServerOptions {
   telemetry: Telemetry;
   totals: ConnectionTotals;
   clientAddress: (req: IncomingMessage) => string;
+  clientScheme: (req: IncomingMessage) => "http" | "https";
   limits: GateLimits;
   /** A socket was opened or closed. */
   onChange: () => void;
@@ -74,7 +75,7 @@ export class EdgeServer {
       this.router.all([...surface.paths], (req, res) => {
         void this.#gate.decide(surface, req, false).then((admission) => {
           if (admission.ok) admission.abandon();
-          answerRefusal(req, res, admission.ok ? { code: "upgrade_required" } : admission.refusal);
+          answerRefusal(req, res, admission.ok ? { code: "upgrade_required" } : admission.refusal, surface.envelope);
         });
       });
     }
@@ -98,7 +99,7 @@ export class EdgeServer {
     this.#gate
       .decide(surface, req, true)
       .then((admission) => {
-        if (!admission.ok) return refuseUpgrade(req, socket, admission.refusal);
+        if (!admission.ok) return refuseUpgrade(req, socket, admission.refusal, surface.envelope);
         stopGuarding();
         return this.#accept(surface, admission, req, socket, head);
       })
@@ -142,7 +143,7 @@ export class EdgeServer {
     };
     const server = new WebSocketServer(options);
     server.on("wsClientError", (error, socket, req) => {
-      refuseUpgrade(req, socket, { code: "invalid_request", message: error.message });
+      refuseUpgrade(req, socket, { code: "invalid_request", message: error.message }, surface.envelope);
     });
     return server;
   }
@@ -150,7 +151,7 @@ export class EdgeServer {
   #accept(surface: Surface, admission: Admission & { ok: true }, req: IncomingMessage, raw: Duplex, head: Buffer): void {
     if (this.#isDraining) {
       admission.abandon();
-      return refuseUpgrade(req, raw, { code: "draining", headers: { "Retry-After": "1" } });
+      return refuseUpgrade(req, raw, { code: "draining", headers: { "Retry-After": "1" } }, surface.envelope);
     }
     const address = this.#o.clientAddress(req);
     let isOpened = false;
@@ -192,7 +193,7 @@ export class EdgeServer {
     telemetry.socketOpened(surface.name);
     this.#o.onChange();
 
-    const bucket = new TokenBucket(limits.inboundPerSecond, openedAtMs);
+    const bucket = new TokenBucket(limits.inboundPerSecond, openedAtMs, limits.inboundBurst);
     /** Counts an inbound message; false when it is one too many. */
     const admitInbound = (): boolean => {
       const now = clock.monotonicMs();

@@ -26,7 +26,7 @@ class TestOutlet implements Outlet {
     if (!this.isReading) this.bufferedBytes += rendered.bytes;
   }
 
-  whenRoom(below: number, run: () => void): void {
+  whenRoom(_owner: object, below: number, run: () => void): void {
     if (this.bufferedBytes < below) run();
     else this.#wish = { below, run };
   }

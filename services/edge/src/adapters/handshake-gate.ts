@@ -25,6 +25,7 @@ export interface HandshakeGateOptions {
   log: Logger;
   telemetry: Telemetry;
   clientAddress: (req: IncomingMessage) => string;
+  clientScheme: (req: IncomingMessage) => "http" | "https";
   socketCount: () => number;
   isDraining: () => boolean;
 }
@@ -64,7 +65,7 @@ export class HandshakeGate {
     }
     let admission: Admission;
     try {
-      admission = await surface.admit(handshakeOf(req, isUpgrade));
+      admission = await surface.admit(handshakeOf(req, isUpgrade, this.#o.clientScheme(req)));
     } catch (error) {
       this.#o.log.error({ err: error, surface: surface.name }, "handshake.failed");
       return refuse({ code: "internal" });
@@ -104,7 +105,7 @@ function isLoopback(address: string): boolean {
   return address === "::1" || address.startsWith("127.");
 }
 
-function handshakeOf(req: IncomingMessage, isUpgrade: boolean): HandshakeRequest {
+function handshakeOf(req: IncomingMessage, isUpgrade: boolean, scheme: "http" | "https"): HandshakeRequest {
   const url = req.url ?? "/";
   const question = url.indexOf("?");
   const header = (name: string): string | undefined => {
@@ -120,5 +121,6 @@ function handshakeOf(req: IncomingMessage, isUpgrade: boolean): HandshakeRequest
     header,
     isUpgrade: isUpgrade && header("upgrade")?.toLowerCase() === "websocket",
     host: header("host") ?? "localhost",
+    scheme,
   };
 }

@@ -4,9 +4,15 @@ import type { Duplex } from "node:stream";
 import { ERRORS } from "@headwater/protocol";
 import { requestIdOf } from "@headwater/runtime";
 import type { Refusal } from "../domain/handshake.ts";
+import type { Surface } from "../surface.ts";
 
-export function refusalBody(refusal: Refusal): string {
+type Envelope = Surface["envelope"];
+
+export function refusalBody(refusal: Refusal, envelope: Envelope): string {
   const { code, fields } = refusal;
+  if (envelope === "api") {
+    return JSON.stringify({ success: false, message: refusal.message ?? ERRORS[code].message, code: code.toUpperCase(), ...fields });
+  }
   if (fields && "message" in fields) return JSON.stringify({ error: code, ...fields });
   return JSON.stringify({ error: code, message: refusal.message ?? ERRORS[code].message, ...fields });
 }
@@ -21,19 +27,19 @@ function headersOf(req: IncomingMessage, refusal: Refusal, body: string): Record
   };
 }
 
-export function answerRefusal(req: IncomingMessage, res: ServerResponse, refusal: Refusal): void {
-  const body = refusalBody(refusal);
+export function answerRefusal(req: IncomingMessage, res: ServerResponse, refusal: Refusal, envelope: Envelope): void {
+  const body = refusalBody(refusal, envelope);
   res.writeHead(ERRORS[refusal.code].status, headersOf(req, refusal, body));
   res.end(body);
 }
 
-export function refuseUpgrade(req: IncomingMessage, socket: Duplex, refusal: Refusal): void {
+export function refuseUpgrade(req: IncomingMessage, socket: Duplex, refusal: Refusal, envelope: Envelope = "signals"): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
   const { status } = ERRORS[refusal.code];
-  const body = refusalBody(refusal);
+  const body = refusalBody(refusal, envelope);
   const headers = { Connection: "close", ...headersOf(req, refusal, body) };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
   socket.once("finish", () => socket.destroy());

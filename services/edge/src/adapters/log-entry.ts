@@ -20,6 +20,7 @@ export class LogEntry {
   onGrow: ((bytes: number) => void) | undefined;
   #ranges: Int32Array | undefined;
   #parsed: unknown[] | undefined;
+  #outputsByKey: Map<number, number[]> | undefined;
   #oldestEventMs: number | undefined;
   #variants: Map<string, Rendered> | undefined;
   #variantBytes = 0;
@@ -71,6 +72,20 @@ export class LogEntry {
     return this.#oldestEventMs;
   }
 
+  /** Outputs of one key in order. A frame of many keys is looked through once, not once per key. */
+  outputsOf(keyIndex: number): readonly number[] {
+    if (!this.#outputsByKey) {
+      this.#outputsByKey = new Map();
+      for (let output = 0; output < this.outputs; output++) {
+        const key = this.keyIndexOf(output);
+        const outputs = this.#outputsByKey.get(key);
+        if (outputs) outputs.push(output);
+        else this.#outputsByKey.set(key, [output]);
+      }
+    }
+    return this.#outputsByKey.get(keyIndex) ?? [];
+  }
+
   /** Index into `keys` of the one this output belongs to. */
   keyIndexOf(output: number): number {
     if (this.keys.length === 1) return 0;
@@ -95,6 +110,7 @@ export class LogEntry {
   /** Parsed lines are many times larger than their text: kept only while the entry is being routed. */
   forgetParsed(): void {
     this.#parsed = undefined;
+    this.#outputsByKey = undefined;
   }
 
   #lines(): Int32Array {

@@ -120,7 +120,7 @@ export class Resumer {
       // Inside a frame that has not been read yet.
       this.#waitingForHub.add(subscriber);
     } else if (subscriber.outlet.bufferedBytes >= FULL_BYTES) {
-      subscriber.outlet.whenRoom(ROOM_BYTES, () => this.#queueTurn(subscriber));
+      subscriber.outlet.whenRoom(subscriber, ROOM_BYTES, () => this.#queueTurn(subscriber));
     } else {
       this.#queueTurn(subscriber);
     }
@@ -212,7 +212,7 @@ export class Resumer {
     let left = full.length;
     const stalled = setTimeout(roomy.resolve, STALL_MS);
     for (const member of full) {
-      member.outlet.whenRoom(ROOM_BYTES, () => {
+      member.outlet.whenRoom(member, ROOM_BYTES, () => {
         left--;
         if (left === 0) roomy.resolve();
       });
@@ -222,7 +222,7 @@ export class Resumer {
     for (const member of full) {
       if (member.outlet.bufferedBytes < FULL_BYTES || !read.members.has(member)) continue;
       this.#leave(read, member);
-      member.outlet.whenRoom(ROOM_BYTES, () => this.#queueTurn(member));
+      member.outlet.whenRoom(member, ROOM_BYTES, () => this.#queueTurn(member));
     }
   }
 

@@ -5,6 +5,7 @@
  */
 
 export const OP_TEXT = 0x1;
+export const OP_PING = 0x9;
 export const OP_PONG = 0xa;
 
 /** Preferred size of one socket write. */
@@ -25,6 +26,18 @@ export function encodeFrame(payload: Buffer, opcode: number = OP_TEXT): Buffer {
   writeHeader(frame, 0, payload.length, opcode);
   payload.copy(frame, header);
   return frame;
+}
+
+/** Frames in a buffer of whole frames of ours. */
+export function countFrames(chunk: Buffer): number {
+  let count = 0;
+  for (let at = 0; at < chunk.length; count++) {
+    const short = (chunk[at + 1] ?? 0) & 0x7f;
+    if (short < 126) at += 2 + short;
+    else if (short === 126) at += 4 + chunk.readUInt16BE(at + 2);
+    else at += 10 + chunk.readUInt32BE(at + 2) * 2 ** 32 + chunk.readUInt32BE(at + 6);
+  }
+  return count;
 }
 
 function headerBytes(length: number): number {

@@ -33,7 +33,8 @@ export interface Outlet {
   readonly bufferedBytes: number;
   readonly isOpen: boolean;
   send(rendered: Rendered): void;
-  whenRoom(belowBytes: number, run: () => void): void;
+  /** Calls `run` once, as soon as less than `belowBytes` are buffered; replaces an earlier wish of the same owner. */
+  whenRoom(owner: object, belowBytes: number, run: () => void): void;
 }
 
 export interface SubscriberHooks {

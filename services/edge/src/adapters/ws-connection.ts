@@ -1,17 +1,20 @@
 /**
  * One WebSocket and its only writer. `ws` does the handshake, reads and closes; everything we send goes through `send` as ready-made
- * frames written to the raw socket, at most one write in flight, the rest in a byte-bounded queue. With deflate off `ws` itself writes
- * only its close frame, synchronously, so frames never interleave. Tests: slow-reader.int.test.ts.
+ * frames written to the raw socket, at most one write in flight, the rest in a byte-bounded queue (send-queue.ts). With deflate off `ws`
+ * itself writes only its close frame, synchronously, so frames never interleave. Tests: slow-reader.int.test.ts, feeds-slow.int.test.ts.
  */
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
 import { isStuck, overflows, type QueueLimits } from "../domain/slow-reader.ts";
 import type { Queued, QueueBudget } from "./queue-budget.ts";
-import { coalesce, encodeFrame, OP_TEXT, type Rendered, SLICE_BYTES } from "./rfc6455.ts";
+import { encodeFrame, OP_PING, OP_TEXT, type Rendered, SLICE_BYTES } from "./rfc6455.ts";
+import { type DropOwner, SendQueue } from "./send-queue.ts";
 
 export interface ConnectionTotals {
   framesSent: number;
   bytesSent: number;
+  /** Left out for slow readers. */
+  framesDropped: number;
 }
 
 export interface CloseReason {
@@ -31,16 +34,19 @@ export interface ConnectionOptions {
   totals: ConnectionTotals;
 }
 
+const NO_BYTES = Buffer.alloc(0);
+
 export class WsConnection implements Queued {
   readonly #o: ConnectionOptions;
-  #queue: Buffer[] = [];
-  #queueBytes = 0;
+  readonly #queue = new SendQueue();
   #writesInFlight = 0;
   #reportedBytes = 0;
   #progressAtMs = 0;
   #closingSinceMs: number | undefined;
   #closeSent: CloseReason | undefined;
-  #onRoom: { belowBytes: number; run: () => void } | undefined;
+  #wishes: Map<object, { belowBytes: number; run: () => void }> | undefined;
+  /** Since when frames had to be left out. */
+  #fullSinceMs: number | undefined;
   /** Frames and bytes handed to this socket. */
   framesSent = 0;
   bytesSent = 0;
@@ -52,11 +58,16 @@ export class WsConnection implements Queued {
 
   /** Queued here plus handed to the socket but not yet taken by the kernel. */
   get bufferedBytes(): number {
-    return this.#queueBytes + this.#o.raw.writableLength;
+    return this.#queue.bytes + this.#o.raw.writableLength;
   }
 
   get isOpen(): boolean {
     return this.#closingSinceMs === undefined && this.#o.socket.readyState === this.#o.socket.OPEN;
+  }
+
+  /** Monotonic ms of the last sign that the client takes what we send. */
+  get progressAtMs(): number {
+    return this.#progressAtMs;
   }
 
   /** The close we asked for, if any. */
@@ -72,18 +83,49 @@ export class WsConnection implements Queued {
     this.send({ chunks: [frame], bytes: frame.length, events: 0 }, 1);
   }
 
+  sendPing(): void {
+    this.sendFrame(encodeFrame(NO_BYTES, OP_PING));
+  }
+
   /** Never blocks and never throws. A socket whose queue would go over its cap is closed as a slow consumer instead. */
   send(rendered: Rendered, frames: number = rendered.events): void {
     if (!this.isOpen || rendered.chunks.length === 0) return;
-    if (overflows({ bufferedBytes: this.bufferedBytes, progressAtMs: 0 }, rendered.bytes, this.#o.limits)) {
+    if (this.#overflows(rendered.bytes) && !this.#makeRoom(rendered.bytes)) {
       this.dropSlow();
       return;
     }
-    if (this.bufferedBytes === 0) this.#progressAtMs = this.#o.monotonicMs();
-    for (const chunk of rendered.chunks) {
-      this.#queue.push(chunk);
-      this.#queueBytes += chunk.length;
+    this.#accept(rendered, frames, undefined);
+  }
+
+  /** Frames that may be left out when the client is too slow: the oldest such frames go first, and their owner tells it in their place. */
+  sendDroppable(rendered: Rendered, owner: DropOwner): void {
+    if (!this.isOpen || rendered.chunks.length === 0) return;
+    if (this.#overflows(rendered.bytes) && !this.#makeRoom(rendered.bytes)) {
+      this.#queue.leaveOut(rendered.events, owner);
+      this.#o.totals.framesDropped += rendered.events;
+      return;
     }
+    this.#accept(rendered, rendered.events, owner);
+  }
+
+  #overflows(bytes: number): boolean {
+    return overflows({ bufferedBytes: this.bufferedBytes, progressAtMs: 0 }, bytes, this.#o.limits);
+  }
+
+  /** @returns false when what may be dropped was not enough. */
+  #makeRoom(bytes: number): boolean {
+    const missing = this.bufferedBytes + bytes - this.#o.limits.maxBufferedBytes;
+    // A little more than needed, so that a full queue is not searched for every frame.
+    const before = this.#queue.leftOut;
+    this.#queue.drop(missing + SLICE_BYTES);
+    this.#o.totals.framesDropped += this.#queue.leftOut - before;
+    if (this.#o.limits.maxFullMs !== undefined) this.#fullSinceMs ??= this.#o.monotonicMs();
+    return !this.#overflows(bytes);
+  }
+
+  #accept(rendered: Rendered, frames: number, owner: DropOwner | undefined): void {
+    if (this.bufferedBytes === 0) this.#progressAtMs = this.#o.monotonicMs();
+    for (const chunk of rendered.chunks) this.#queue.push(chunk, owner);
     this.framesSent += frames;
     this.bytesSent += rendered.bytes;
     this.#o.totals.framesSent += frames;
@@ -91,10 +133,25 @@ export class WsConnection implements Queued {
     this.#pump();
   }
 
-  /** Calls `run` once, as soon as less than `belowBytes` are buffered; replaces an earlier wish. */
-  whenRoom(belowBytes: number, run: () => void): void {
-    this.#onRoom = { belowBytes, run };
+  /** Calls `run` once, as soon as less than `belowBytes` are buffered; replaces an earlier wish of the same owner. */
+  whenRoom(owner: object, belowBytes: number, run: () => void): void {
+    this.#wishes ??= new Map();
+    this.#wishes.set(owner, { belowBytes, run });
     this.#checkRoom();
+  }
+
+  /** Inbound messages wait in the kernel until `resume`; a few that were read already still come. */
+  pause(): void {
+    this.#o.socket.pause();
+  }
+
+  resume(): void {
+    this.#o.socket.resume();
+  }
+
+  /** Without a goodbye: nobody is there to hear it. */
+  terminate(): void {
+    this.#o.socket.terminate();
   }
 
   /** Flushes what is queued, then says goodbye. */
@@ -102,18 +159,16 @@ export class WsConnection implements Queued {
     if (!this.isOpen) return;
     this.#closingSinceMs = this.#o.monotonicMs();
     this.#closeSent = why;
-    const rest = this.#queue;
-    this.#queue = [];
-    this.#queueBytes = 0;
-    if (this.#o.raw.writable) for (const chunk of coalesce(rest)) this.#o.raw.write(chunk);
+    while (this.#queue.bytes > 0 && this.#o.raw.writable) this.#o.raw.write(this.#queue.takeSlice());
+    // A closing handshake needs to read the answer.
+    this.#o.socket.resume();
     this.#o.socket.close(why.code, why.reason);
     this.#report();
   }
 
   /** The queue is given up: what a slow reader did not take is its loss, and it is told by the close code. */
   dropSlow(): void {
-    this.#queue = [];
-    this.#queueBytes = 0;
+    this.#queue.clear();
     this.close(this.#o.slow);
   }
 
@@ -125,15 +180,18 @@ export class WsConnection implements Queued {
       if (nowMs - this.#closingSinceMs >= this.#o.terminateAfterMs) this.#o.socket.terminate();
     } else if (isStuck({ bufferedBytes: this.bufferedBytes, progressAtMs: this.#progressAtMs }, nowMs, this.#o.limits)) {
       this.dropSlow();
+    } else if (this.#fullSinceMs !== undefined) {
+      const { maxBufferedBytes, maxFullMs = 0 } = this.#o.limits;
+      if (this.bufferedBytes < maxBufferedBytes / 2) this.#fullSinceMs = undefined;
+      else if (nowMs - this.#fullSinceMs >= maxFullMs) this.dropSlow();
     }
   }
 
   /** The socket is gone: give the bytes back. */
   released(): void {
     this.#closingSinceMs ??= this.#o.monotonicMs();
-    this.#queue = [];
-    this.#queueBytes = 0;
-    this.#onRoom = undefined;
+    this.#queue.clear();
+    this.#wishes = undefined;
     this.#o.budget.changed(this, -this.#reportedBytes);
     this.#reportedBytes = 0;
   }
@@ -141,26 +199,12 @@ export class WsConnection implements Queued {
   #pump(): void {
     const { raw } = this.#o;
     // Bytes of `ws` itself (the 101, a pong) may still wait, as they always do under TLS; only a write of ours wakes this loop again.
-    while (this.#queue.length > 0 && (this.#writesInFlight === 0 || raw.writableLength === 0) && raw.writable) {
-      const chunk = this.#takeSlice();
-      this.#queueBytes -= chunk.length;
+    while (this.#queue.bytes > 0 && (this.#writesInFlight === 0 || raw.writableLength === 0) && raw.writable) {
+      const chunk = this.#queue.takeSlice();
       this.#writesInFlight++;
       raw.write(chunk, this.#written);
     }
     this.#report();
-  }
-
-  /** The next write: one shared buffer as it is, or small ones joined up to a slice. */
-  #takeSlice(): Buffer {
-    let count = 0;
-    let bytes = 0;
-    for (const chunk of this.#queue) {
-      if (count > 0 && bytes + chunk.length > SLICE_BYTES) break;
-      count++;
-      bytes += chunk.length;
-    }
-    const taken = this.#queue.splice(0, count);
-    return taken.length === 1 && taken[0] ? taken[0] : Buffer.concat(taken, bytes);
   }
 
   readonly #written = (error?: Error | null): void => {
@@ -168,16 +212,19 @@ export class WsConnection implements Queued {
     // A failed write ends in the socket's close event, which releases everything.
     if (error) return;
     this.#progressAtMs = this.#o.monotonicMs();
-    if (this.#queueBytes > 0 && this.isOpen) this.#pump();
+    if (this.#queue.bytes > 0 && this.isOpen) this.#pump();
     else this.#report();
     this.#checkRoom();
   };
 
   #checkRoom(): void {
-    const wish = this.#onRoom;
-    if (!wish || this.bufferedBytes >= wish.belowBytes) return;
-    this.#onRoom = undefined;
-    wish.run();
+    if (!this.#wishes) return;
+    for (const [owner, wish] of this.#wishes) {
+      // What one wish sends may take the room of the next.
+      if (this.bufferedBytes >= wish.belowBytes) continue;
+      this.#wishes.delete(owner);
+      wish.run();
+    }
   }
 
   #report(): void {

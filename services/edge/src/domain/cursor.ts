@@ -13,7 +13,7 @@ export interface CursorPayload extends StreamPosition {
 }
 
 /** Four surfaces share the edge; a cursor of one is not a cursor of another. */
-export const SURFACE_CODES = { signals: 1 } as const;
+export const SURFACE_CODES = { signals: 1, feeds: 2 } as const;
 export type SurfaceCode = (typeof SURFACE_CODES)[keyof typeof SURFACE_CODES];
 
 const VERSION = 1;

@@ -5,6 +5,8 @@ export interface QueueLimits {
   maxBufferedBytes: number;
   /** Longest time without any progress of the socket while data is pending. */
   noProgressMs: number;
+  /** Surfaces that leave out frames rather than close: a queue that stays full this long is closed after all. */
+  maxFullMs?: number;
 }
 
 export interface QueueState {

@@ -61,7 +61,7 @@ export async function startEdgeFixture(options: { signalsMaxBytes?: number } = {
     ],
   });
   const client = await openNats({ url: nats.url, user: "test", password, name: "edge-test", log: quietLogger() });
-  const specs = streamSpecs("laptop").filter((spec) => ["SIGNALS", "REGISTRY", "DLQ"].includes(spec.name));
+  const specs = streamSpecs("laptop").filter((spec) => ["SIGNALS", "TOPICS", "REGISTRY", "DLQ"].includes(spec.name));
   await ensureStreams(
     client,
     specs.map((spec) => (spec.name === "SIGNALS" && options.signalsMaxBytes ? { ...spec, maxBytes: options.signalsMaxBytes } : spec)),

@@ -3,6 +3,7 @@ import { type Credential, FEED_CLOSE, type FeedClose, type FeedInclude, SCORING_
 import type { CursorSeal } from "../../adapters/cursor-seal.ts";
 import type { StreamHub } from "../../adapters/hub.ts";
 import type { Resumer } from "../../adapters/resume.ts";
+import type { StartPlan } from "../../adapters/resume-plan.ts";
 import { Subscriber } from "../../adapters/subscriber.ts";
 import type { WsConnection } from "../../adapters/ws-connection.ts";
 import { parseClientMessage } from "../../domain/client-message.ts";
@@ -14,7 +15,6 @@ import { type LifecycleLimits, lifecycleDue, type LifecycleState } from "../../d
 import type { StreamPosition } from "../../domain/position.ts";
 import type { Session } from "../../surface.ts";
 import { feedFrames } from "./frames.ts";
-import type { StartPlan } from "./resume-plan.ts";
 import type { FeedViews } from "./view.ts";
 
 export interface FeedSessionContext {

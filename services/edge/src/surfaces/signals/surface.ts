@@ -3,6 +3,7 @@ import type { RegistryView } from "@headwater/messaging";
 import type { Logger } from "@headwater/runtime";
 import { FEED_CLOSE, KeyRecord, type RegistryRecord, ROUTES, TenantRecord } from "@headwater/protocol";
 import type { ConnectionLimiter } from "../../adapters/connection-limiter.ts";
+import { planStart, type StartPlan } from "../../adapters/resume-plan.ts";
 import { SURFACE_CODES } from "../../domain/cursor.ts";
 import {
   authorize,
@@ -16,7 +17,6 @@ import {
 } from "../../domain/handshake.ts";
 import type { StreamLog } from "../../ports.ts";
 import type { Admission, HandshakeRequest, Surface, SurfaceLimits } from "../../surface.ts";
-import { planStart, type StartPlan } from "./resume-plan.ts";
 import { FeedSession, type FeedSessionContext } from "./session.ts";
 import { FeedViews } from "./view.ts";
 
@@ -38,6 +38,7 @@ export class SignalsSurface implements Surface {
     (route) => route.path,
   );
   readonly subprotocol = FEED_SUBPROTOCOL;
+  readonly envelope = "signals";
   readonly limits: SurfaceLimits;
   readonly closes = { slow: FEED_CLOSE.slow_consumer, draining: FEED_CLOSE.draining };
   readonly #o: SignalsSurfaceOptions;

@@ -1,9 +1,9 @@
-/** Where a connecting feed client starts: at the live end, behind its cursor, or at a time; and whether something in between is lost. Tests: resume.int.test.ts. */
-import type { StreamHub } from "../../adapters/hub.ts";
-import type { FeedOptions } from "../../domain/handshake.ts";
-import type { CursorPayload } from "../../domain/cursor.ts";
-import { planResume, type StreamPosition } from "../../domain/position.ts";
-import type { StreamLog } from "../../ports.ts";
+/** Where a subscription starts: at the live end, behind its cursor, or at a time; and whether something in between is lost. Tests: resume.int.test.ts. */
+import type { CursorPayload } from "../domain/cursor.ts";
+import type { FeedOptions } from "../domain/handshake.ts";
+import { planResume, type StreamPosition } from "../domain/position.ts";
+import type { StreamLog } from "../ports.ts";
+import type { StreamHub } from "./hub.ts";
 
 export interface StartPlan {
   /** undefined: join at the live end. */

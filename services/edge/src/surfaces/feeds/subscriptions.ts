@@ -1,0 +1,255 @@
+/**
+ * What one `/ws` socket listens to: per feed its raw data, its intelligence and its topics, and the subscribers behind them. A subscription that
+ * wants no data costs no subscriber; every feed has one for its status. Tests: feeds-delivery.int.test.ts.
+ */
+import { feedKeys } from "@headwater/protocol";
+import type { StreamHub } from "../../adapters/hub.ts";
+import type { Resumer } from "../../adapters/resume.ts";
+import { encodeFrame, type Rendered } from "../../adapters/rfc6455.ts";
+import type { DropOwner } from "../../adapters/send-queue.ts";
+import { type Lineage, type Outlet, Subscriber, type SubscriberHooks, type View } from "../../adapters/subscriber.ts";
+import type { WsConnection } from "../../adapters/ws-connection.ts";
+import type { StreamPosition } from "../../domain/position.ts";
+import { socketFrames } from "./frames.ts";
+import type { FeedViews } from "./view.ts";
+
+export interface SubscriptionContext {
+  hub: StreamHub;
+  resumer: Resumer;
+  views: FeedViews;
+  /** Keeps presence: one more or one less socket of this edge listens to the key. */
+  listening(key: string, change: 1 | -1): void;
+}
+
+/** Where a subscription's data begins; without it, now. */
+export interface DataStart {
+  from: StreamPosition;
+  notBeforeMs: number | undefined;
+  hasGap: boolean;
+}
+
+/** Data of one feed or one topic on its way to one socket. */
+class DataFlow implements Outlet, DropOwner, SubscriberHooks, Lineage {
+  readonly #connection: WsConnection;
+  readonly #feedId: string;
+  readonly #topic: string | undefined;
+  readonly subscriber: Subscriber;
+  /** Lineage: nothing is numbered here. */
+  count = 0;
+
+  constructor(
+    connection: WsConnection,
+    feedId: string,
+    topic: string | undefined,
+    view: View,
+    position: StreamPosition,
+    notBeforeMs?: number,
+  ) {
+    this.#connection = connection;
+    this.#feedId = feedId;
+    this.#topic = topic;
+    const routingKey = topic === undefined ? feedKeys.data(feedId) : feedKeys.topic(feedId, topic);
+    this.subscriber = new Subscriber({ routingKey, view, outlet: this, hooks: this, lineage: this, position, notBeforeMs });
+  }
+
+  get bufferedBytes(): number {
+    return this.#connection.bufferedBytes;
+  }
+
+  get isOpen(): boolean {
+    return this.#connection.isOpen;
+  }
+
+  send(rendered: Rendered): void {
+    this.#connection.sendDroppable(rendered, this);
+  }
+
+  whenRoom(owner: object, belowBytes: number, run: () => void): void {
+    this.#connection.whenRoom(owner, belowBytes, run);
+  }
+
+  gapFrame(frames: number): Buffer {
+    return encodeFrame(Buffer.from(socketFrames.gap(this.#feedId, this.#topic, "slow_consumer", frames)));
+  }
+
+  onGap(): void {
+    this.#connection.sendText(socketFrames.gap(this.#feedId, this.#topic, "retention"));
+  }
+
+  onLive(): void {
+    // The contract has no frame for it.
+  }
+
+  cursorAt(): string {
+    return "";
+  }
+}
+
+/** Shared by every control subscriber: it has no history to miss and nothing to number. */
+const CONTROL_HOOKS: SubscriberHooks = { onGap: () => undefined, onLive: () => undefined };
+
+interface FeedEntry {
+  control: Subscriber;
+  raw: DataFlow | undefined;
+  hasLlm: boolean;
+  /** The flow exists when data was asked for. */
+  topics: Map<string, DataFlow | undefined> | undefined;
+}
+
+export class SocketSubscriptions {
+  readonly #c: SubscriptionContext;
+  readonly #connection: WsConnection;
+  readonly #feeds = new Map<string, FeedEntry>();
+  #view: View;
+  #count = 0;
+
+  constructor(context: SubscriptionContext, connection: WsConnection) {
+    this.#c = context;
+    this.#connection = connection;
+    this.#view = context.views.plain;
+  }
+
+  /** Raw data, intelligence and each topic of each feed count one. */
+  get count(): number {
+    return this.#count;
+  }
+
+  get feedIds(): string[] {
+    return [...this.#feeds.keys()];
+  }
+
+  has(feedId: string): boolean {
+    return this.#feeds.has(feedId);
+  }
+
+  hasRaw(feedId: string): boolean {
+    return this.#feeds.get(feedId)?.raw !== undefined;
+  }
+
+  hasLlm(feedId: string): boolean {
+    return this.#feeds.get(feedId)?.hasLlm ?? false;
+  }
+
+  hasTopic(feedId: string, topic: string): boolean {
+    return this.#feeds.get(feedId)?.topics?.has(topic) ?? false;
+  }
+
+  hasTopicData(feedId: string, topic: string): boolean {
+    return this.#feeds.get(feedId)?.topics?.get(topic) !== undefined;
+  }
+
+  topicsOf(feedId: string): string[] {
+    return [...(this.#feeds.get(feedId)?.topics?.keys() ?? [])];
+  }
+
+  addRaw(feedId: string, start?: DataStart): void {
+    const entry = this.#entry(feedId);
+    if (entry.raw) return;
+    this.#counted(feedKeys.data(feedId), 1);
+    entry.raw = this.#flow(feedId, undefined, start);
+  }
+
+  addLlm(feedId: string): void {
+    const entry = this.#entry(feedId);
+    if (entry.hasLlm) return;
+    entry.hasLlm = true;
+    this.#counted(feedKeys.llm(feedId), 1);
+  }
+
+  addTopic(feedId: string, topic: string, withData: boolean, start?: DataStart): void {
+    const entry = this.#entry(feedId);
+    entry.topics ??= new Map();
+    if (!entry.topics.has(topic)) this.#counted(feedKeys.topic(feedId, topic), 1);
+    const flow = entry.topics.get(topic) ?? (withData ? this.#flow(feedId, topic, start) : undefined);
+    entry.topics.set(topic, flow);
+  }
+
+  removeRaw(feedId: string): void {
+    const entry = this.#feeds.get(feedId);
+    if (!entry?.raw) return;
+    this.#end(entry.raw);
+    entry.raw = undefined;
+    this.#counted(feedKeys.data(feedId), -1);
+    this.#forgetIfEmpty(feedId, entry);
+  }
+
+  removeLlm(feedId: string): void {
+    const entry = this.#feeds.get(feedId);
+    if (!entry?.hasLlm) return;
+    entry.hasLlm = false;
+    this.#counted(feedKeys.llm(feedId), -1);
+    this.#forgetIfEmpty(feedId, entry);
+  }
+
+  removeTopic(feedId: string, topic: string): void {
+    const entry = this.#feeds.get(feedId);
+    if (!entry?.topics?.has(topic)) return;
+    this.#end(entry.topics.get(topic));
+    entry.topics.delete(topic);
+    this.#counted(feedKeys.topic(feedId, topic), -1);
+    this.#forgetIfEmpty(feedId, entry);
+  }
+
+  removeFeed(feedId: string): void {
+    this.removeRaw(feedId);
+    this.removeLlm(feedId);
+    for (const topic of this.topicsOf(feedId)) this.removeTopic(feedId, topic);
+  }
+
+  /** From now on data frames carry cursors. */
+  useCursors(): void {
+    this.#view = this.#c.views.withCursor;
+    for (const entry of this.#feeds.values()) {
+      for (const flow of [entry.raw, ...(entry.topics?.values() ?? [])]) if (flow) this.#c.hub.setView(flow.subscriber, this.#view);
+    }
+  }
+
+  #entry(feedId: string): FeedEntry {
+    const known = this.#feeds.get(feedId);
+    if (known) return known;
+    const { hub, views } = this.#c;
+    const control = new Subscriber({
+      routingKey: feedKeys.control(feedId),
+      view: views.plain,
+      outlet: this.#connection,
+      hooks: CONTROL_HOOKS,
+      lineage: { count: 0, cursorAt: () => "" },
+      position: hub.end,
+    });
+    const entry: FeedEntry = { control, raw: undefined, hasLlm: false, topics: undefined };
+    this.#feeds.set(feedId, entry);
+    this.#c.listening(feedKeys.control(feedId), 1);
+    hub.attach(control);
+    return entry;
+  }
+
+  #flow(feedId: string, topic: string | undefined, start: DataStart | undefined): DataFlow {
+    const { hub, resumer } = this.#c;
+    const flow = new DataFlow(this.#connection, feedId, topic, this.#view, start?.from ?? hub.end, start?.notBeforeMs);
+    if (!start) {
+      hub.attach(flow.subscriber);
+      return flow;
+    }
+    if (start.hasGap) flow.onGap();
+    resumer.start(flow.subscriber);
+    return flow;
+  }
+
+  #end(flow: DataFlow | undefined): void {
+    if (!flow) return;
+    this.#c.hub.detach(flow.subscriber);
+    this.#c.resumer.remove(flow.subscriber);
+  }
+
+  #counted(key: string, change: 1 | -1): void {
+    this.#count += change;
+    this.#c.listening(key, change);
+  }
+
+  #forgetIfEmpty(feedId: string, entry: FeedEntry): void {
+    if (entry.raw || entry.hasLlm || (entry.topics?.size ?? 0) > 0) return;
+    this.#feeds.delete(feedId);
+    this.#c.hub.detach(entry.control);
+    this.#c.listening(feedKeys.control(feedId), -1);
+  }
+}
