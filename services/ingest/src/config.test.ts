@@ -10,6 +10,9 @@ describe("parseIngestConfig", () => {
       messagesPerSecond: 1_500,
       appendDeadlineMs: 5_000,
       erasureTimeoutMs: 5_000,
+      upstreamAllowedHosts: [],
+      allowPrivateUpstreams: false,
+      feedIdleTimeoutMs: 300_000,
     });
   });
   it("reads flags and lists", () => {
@@ -17,7 +20,11 @@ describe("parseIngestConfig", () => {
       COLLECTOR_REQUIRE_REGISTERED_HOST: "false",
       TRUSTED_PROXIES: "10.0.0.0/8, 127.0.0.1/32",
       COLLECTOR_EDGE_PROXIES: "",
+      UPSTREAM_ALLOWED_HOSTS: "127.0.0.1:7411, demo.example:443",
+      ALLOW_PRIVATE_UPSTREAMS: "true",
     });
+    expect(config.upstreamAllowedHosts).toEqual(["127.0.0.1:7411", "demo.example:443"]);
+    expect(config.allowPrivateUpstreams).toBe(true);
     expect(config.requireRegisteredHost).toBe(false);
     expect(config.trust.proxies.length).toBe(2);
     expect(config.trust.edges.length).toBe(1);

@@ -48,6 +48,22 @@ export const IngestEnv = z.object({
   COLLECTOR_PRIVACY_ENTRIES: envNumber(1_000, 100_000_000)
     .default(8_000_000)
     .describe("Visitors whose consent and opt-out are kept in memory, about 20 bytes each when used"),
+  UPSTREAM_ALLOWED_HOSTS: envList()
+    .default([])
+    .describe("Exact host:port of upstreams that are allowed whatever they resolve to, comma-separated; for demos and own sources"),
+  ALLOW_PRIVATE_UPSTREAMS: envFlag().default(false).describe("Allow upstreams with private, local and other special addresses"),
+  FEED_IDLE_TIMEOUT_MS: envNumber(0, 86_400_000)
+    .default(300_000)
+    .describe("How long a feed without subscription and topics stays connected after its last listener left, ms"),
+  FEED_MESSAGES_PER_SECOND: envNumber(50, 100_000)
+    .default(1_500)
+    .describe("Messages a second to the log above which lanes of feeds take turns"),
+  FEED_QUEUE_BYTES: envNumber(16_777_216, 4_294_967_296)
+    .default(67_108_864)
+    .describe("Bytes of upstream messages that may wait for the log in this instance; more is dropped and counted"),
+  FEED_LANE_QUEUE_BYTES: envNumber(16_777_216, 4_294_967_296)
+    .default(16_777_216)
+    .describe("The same for one lane; one feed may use half of it"),
 });
 
 export interface IngestConfig {
@@ -63,6 +79,12 @@ export interface IngestConfig {
   bodyBytes: number;
   rememberedIds: number;
   privacyEntries: number;
+  upstreamAllowedHosts: string[];
+  allowPrivateUpstreams: boolean;
+  feedIdleTimeoutMs: number;
+  feedMessagesPerSecond: number;
+  feedQueueBytes: number;
+  feedLaneQueueBytes: number;
 }
 
 /** @throws ConfigError naming every bad variable. */
@@ -84,5 +106,11 @@ export function parseIngestConfig(env: Env): IngestConfig {
     bodyBytes: e.COLLECTOR_BODY_BYTES,
     rememberedIds: e.COLLECTOR_REMEMBERED_IDS,
     privacyEntries: e.COLLECTOR_PRIVACY_ENTRIES,
+    upstreamAllowedHosts: e.UPSTREAM_ALLOWED_HOSTS,
+    allowPrivateUpstreams: e.ALLOW_PRIVATE_UPSTREAMS,
+    feedIdleTimeoutMs: e.FEED_IDLE_TIMEOUT_MS,
+    feedMessagesPerSecond: e.FEED_MESSAGES_PER_SECOND,
+    feedQueueBytes: e.FEED_QUEUE_BYTES,
+    feedLaneQueueBytes: e.FEED_LANE_QUEUE_BYTES,
   };
 }

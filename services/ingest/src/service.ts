@@ -1,10 +1,12 @@
 /**
  * Composition root of ingest.
- * Consumes: HTTP from browsers and backends; REGISTRY (registered domains), CONSENTS and ERASURES (what visitors decided).
- * Produces: visits.<lane> (accepted events, opt-out commands), consents.<lane>; owns and ensures both streams.
- * Stores: nothing but bounded memory. Owns: validation, consent, scrubbing, limits, the promise behind `202`.
- * Must never: acknowledge before the log did, keep a raw e-mail, phone or IP address, or log a payload or key.
+ * Consumes: HTTP from browsers and backends; upstream feeds; REGISTRY (registered domains, feeds), presence, CONSENTS and ERASURES (what
+ * visitors decided).
+ * Produces: visits.<lane> (accepted events, opt-out commands), consents.<lane>, feeds.<lane>; owns and ensures these streams.
+ * Stores: nothing but bounded memory. Owns: validation, consent, scrubbing, limits, the promise behind `202`; one connection per feed.
+ * Must never: acknowledge before the log did, keep a raw e-mail, phone or IP address, log a payload or key, connect to a private address.
  */
+import { DEFAULT_OPTIONS } from "@headwater/lanes";
 import { BUDGETS, LANE_COUNT, type LanedFamily, type RegistryRecord, streamSpecs, subjects } from "@headwater/protocol";
 import {
   announceService,
@@ -14,7 +16,9 @@ import {
   createGroupCommit,
   ensureStreams,
   type GroupCommit,
+  type GroupCommitOptions,
   type Nats,
+  openPresence,
   openReader,
   openRegistry,
   type Reader,
@@ -22,7 +26,7 @@ import {
   type ReadMessage,
   type RegistryView,
 } from "@headwater/messaging";
-import { combineHealth, type Deps, type HealthReport, ResourceStack, type Service } from "@headwater/runtime";
+import { combineHealth, createSealer, type Deps, type HealthReport, ResourceStack, type Service } from "@headwater/runtime";
 import { createEventIds } from "./adapters/event-ids.ts";
 import { createEventValidator } from "./adapters/event-validator.ts";
 import { Gate } from "./adapters/gate.ts";
@@ -38,17 +42,21 @@ import { OriginIndex } from "./domain/origin-index.ts";
 import { RecentMap } from "./domain/recent-map.ts";
 import type { CredentialVerifier, Limiter } from "./ports.ts";
 import { Telemetry } from "./telemetry.ts";
+import { startUpstreams, type UpstreamDeps, type Upstreams } from "./upstreams/index.ts";
 
 /** Replaced by tests, and by whoever runs ingest with another limiter. */
 export interface IngestOverrides {
   credentials?: CredentialVerifier;
   limiter?: Limiter;
+  /** Name resolution and jitter of the upstream connectors. */
+  upstreams?: Pick<UpstreamDeps, "resolve" | "chance">;
 }
 
 const OWN_STREAMS = "ingest";
 const VISIT_COMMIT = { maxEvents: 256, maxBytes: 64 * 1024 };
 /** Half of what CONSENTS takes per message. */
 const CONSENT_COMMIT = { maxEvents: 64, maxBytes: 32 * 1024 };
+const FEED_COMMIT = { maxEvents: 256, maxBytes: 64 * 1024 };
 
 export async function startIngest(config: IngestConfig, deps: Deps, overrides: IngestOverrides = {}): Promise<Service> {
   const stack = new ResourceStack();
@@ -61,27 +69,35 @@ export async function startIngest(config: IngestConfig, deps: Deps, overrides: I
     await ensureStreams(nats, ownStreams, { replicas: config.natsReplicas });
     await bindStreams(nats, ["REGISTRY", "ERASURES"], { withinMs: config.natsConnectTimeoutMs });
 
-    const registry = await openRegistry(nats, { aggregates: ["tenant", "site", "key"], log });
+    const registry = await openRegistry(nats, { aggregates: ["tenant", "site", "key", "feed"], log });
     stack.defer(() => registry.stop());
     const origins = followOrigins(registry);
     const credentials = overrides.credentials ?? followCredentials(nats, registry, deps, stack);
 
-    const commit = (family: LanedFamily, size: { maxEvents: number; maxBytes: number }): GroupCommit => {
+    const commit = (family: LanedFamily, size: { maxEvents: number; maxBytes: number }, limits: CommitLimits): GroupCommit => {
       const created = createGroupCommit(nats, {
         ...size,
+        ...limits,
         subjectOf: (lane) => subjects.lane(family, lane),
         lanes: LANE_COUNT,
-        messagesPerSecond: config.messagesPerSecond,
-        maxQueueBytes: config.queueBytes,
-        maxQueueBytesPerLane: config.laneQueueBytes,
         deadlineMs: config.appendDeadlineMs,
         log,
       });
       stack.defer(() => created.close());
       return created;
     };
-    const visitCommit = commit("visits", VISIT_COMMIT);
-    const consentCommit = commit("consents", CONSENT_COMMIT);
+    const intake: CommitLimits = {
+      messagesPerSecond: config.messagesPerSecond,
+      maxQueueBytes: config.queueBytes,
+      maxQueueBytesPerLane: config.laneQueueBytes,
+    };
+    const visitCommit = commit("visits", VISIT_COMMIT, intake);
+    const consentCommit = commit("consents", CONSENT_COMMIT, intake);
+    const feedCommit = commit("feeds", FEED_COMMIT, {
+      messagesPerSecond: config.feedMessagesPerSecond,
+      maxQueueBytes: config.feedQueueBytes,
+      maxQueueBytesPerLane: config.feedLaneQueueBytes,
+    });
 
     const problems = new Map<string, string>();
     const index = new PrivacyIndex({
@@ -165,8 +181,15 @@ export async function startIngest(config: IngestConfig, deps: Deps, overrides: I
       requests,
     );
 
+    const upstreams = await connectUpstreams(
+      config,
+      deps,
+      { nats, registry, commit: feedCommit, metrics: telemetry.registry, stack },
+      overrides,
+    );
     const status = (): Record<string, unknown> => ({
       lanes: [],
+      upstreams: upstreams.status(),
       pendingBytes: visitCommit.pendingBytes() + consentCommit.pendingBytes(),
       inFlightRequests: requests.count(),
       events: telemetry.counts(),
@@ -174,7 +197,12 @@ export async function startIngest(config: IngestConfig, deps: Deps, overrides: I
       privacy: index.sizes(),
       registry: registry.position(),
     });
-    const micro = announceService(nats, deps, { name: "ingest", description: "lets the outside world in: collector HTTP", status });
+    const micro = announceService(nats, deps, {
+      name: "ingest",
+      description: "lets the outside world in: collector HTTP, upstream feeds",
+      status,
+      endpoints: upstreams.endpoints,
+    });
     stack.defer(() => micro.stop());
     // First of all closers: requests that are being answered finish while everything they need still works.
     stack.defer(async () => {
@@ -195,6 +223,46 @@ export async function startIngest(config: IngestConfig, deps: Deps, overrides: I
     await stack.close();
     throw error;
   }
+}
+
+type CommitLimits = Pick<GroupCommitOptions, "messagesPerSecond" | "maxQueueBytes" | "maxQueueBytesPerLane">;
+
+async function connectUpstreams(
+  config: IngestConfig,
+  deps: Deps,
+  parts: { nats: Nats; registry: RegistryView; commit: GroupCommit; metrics: Telemetry["registry"]; stack: ResourceStack },
+  overrides: IngestOverrides,
+): Promise<Upstreams> {
+  const { nats, registry, commit, metrics, stack } = parts;
+  const { log, clock, instanceId } = deps;
+  const presence = openPresence(nats, { clock, log });
+  stack.defer(() => presence.stop());
+  const upstreams = await startUpstreams(
+    {
+      allowedHosts: config.upstreamAllowedHosts,
+      allowPrivate: config.allowPrivateUpstreams,
+      idleTimeoutMs: config.feedIdleTimeoutMs,
+      feedQueueBytes: config.feedLaneQueueBytes / 2,
+      leaseTtlMs: DEFAULT_OPTIONS.leaseTtlMs,
+      renewMs: DEFAULT_OPTIONS.renewMs,
+      selfFenceMs: DEFAULT_OPTIONS.selfFenceMs,
+    },
+    {
+      nats,
+      registry,
+      presence,
+      commit,
+      sealer: createSealer(deps.secrets.encryptionKey),
+      metrics,
+      instanceId,
+      clock,
+      log,
+      leaseBucket: { replicas: config.natsReplicas, maxBytes: BUDGETS[deps.profile].kv },
+      ...overrides.upstreams,
+    },
+  );
+  stack.defer(() => upstreams.stop());
+  return upstreams;
 }
 
 function health(nats: Nats, problems: ReadonlyMap<string, string>): HealthReport {
