@@ -44,6 +44,7 @@ export async function ensureStreams(nats: Nats, specs: readonly StreamSpec[], op
       duplicate_window: nanos(spec.duplicateWindowMs),
       discard: spec.discard === "new" ? DiscardPolicy.New : DiscardPolicy.Old,
       allow_direct: true,
+      ...(spec.hasMessageTtl ? { allow_msg_ttl: true } : {}),
     });
   }
 }

@@ -1,0 +1,166 @@
+/** Shared limits with real NATS: instances share one bucket, a killed owner is replaced, the slots of a killed instance come free. */
+import { createSharedLimiter, type Nats, openNats, type SharedLimiter } from "@headwater/messaging";
+import { HOLD_TTL_MS } from "@headwater/protocol";
+import { systemClock } from "@headwater/runtime";
+import { quietLogger, startNats, type TestNats, until } from "@headwater/testkit";
+import { Registry } from "prom-client";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { type LimitLanes, startLimitLanes } from "./limit-lanes.ts";
+
+const log = quietLogger();
+const LEASE = { ttlMs: 1_000, renewMs: 300, selfFenceMs: 700 };
+
+let server: TestNats;
+beforeAll(async () => {
+  server = await startNats();
+});
+afterAll(() => server.stop());
+
+const cleanups: (() => Promise<void> | void)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function connect(name: string): Promise<Nats> {
+  const nats = await openNats({ url: server.url, name, log });
+  cleanups.push(() => nats.drain());
+  return nats;
+}
+
+/** An auth instance; `die` is a kill: nothing is released. */
+async function owner(instanceId: string): Promise<LimitLanes & { die(): Promise<void> }> {
+  const nats = await connect(instanceId);
+  const lanes = await startLimitLanes({
+    nats, instanceId, clock: systemClock, log, metrics: new Registry(), leaseBucket: { replicas: 1, maxBytes: 16 * 1024 * 1024 }, lease: LEASE,
+  }); // biome-ignore format: one call
+  let isDead = false;
+  cleanups.push(() => (isDead ? undefined : lanes.stop()));
+  return {
+    ...lanes,
+    async die() {
+      isDead = true;
+      await nats.drain();
+    },
+  };
+}
+
+async function client(instanceId: string): Promise<SharedLimiter & { die(): Promise<void> }> {
+  const nats = await connect(instanceId);
+  const limiter = createSharedLimiter(nats, { instanceId, clock: systemClock, log });
+  cleanups.push(() => limiter.stop());
+  return { ...limiter, die: () => nats.drain() };
+}
+
+const hasAll = (...owners: LimitLanes[]) => until("every lane has one owner", () => owners.flatMap((one) => one.lanes()).length === 16);
+
+describe("shared limits", () => {
+  it("let two instances together take no more than one bucket has", async () => {
+    await hasAll(await owner("auth-0"));
+    const clients = [await client("edge-0"), await client("edge-1")];
+    const rate = { rate: 40, burst: 20 };
+    const largestLease = Math.max(1, Math.min(rate.burst / 10, rate.rate / 4));
+    const begun = performance.now();
+    let taken = 0;
+    await Promise.all(
+      clients.map(async (one) => {
+        while (performance.now() - begun < 2_000) {
+          const answer = await one.take("http:all:a:203.0.113.9", rate);
+          if (answer.ok) taken++;
+          // As a client would: not before it may hope.
+          else await new Promise((resolve) => setTimeout(resolve, Math.min(answer.retryAfterMs, 20)));
+        }
+      }),
+    );
+    const seconds = (performance.now() - begun) / 1000;
+    expect(taken).toBeLessThanOrEqual(rate.rate * seconds + rate.burst + largestLease * clients.length);
+    // And no less than nine tenths of it: leases waste nothing under load.
+    expect(taken).toBeGreaterThanOrEqual(0.9 * (rate.rate * 2 + rate.burst) - largestLease * clients.length);
+  });
+
+  it("are decided locally while there is no owner, and shared again when there is one", async () => {
+    const clients = [await client("edge-0"), await client("edge-1")];
+    const rate = { rate: 0.001, burst: 3 };
+    const first = await owner("auth-0");
+    await hasAll(first);
+    expect(await clients[0]?.take("http:login:a:one", rate)).toEqual({ ok: true });
+    await first.die();
+    // Nobody answers: each instance has a bucket of its own.
+    for (const one of clients) {
+      const answers = await Promise.all(Array.from({ length: 5 }, () => one.take("http:login:a:two", rate)));
+      expect(answers.filter(({ ok }) => ok)).toHaveLength(3);
+    }
+    await hasAll(await owner("auth-1"));
+    // The owner is asked again within half a second; from then on one bucket is shared.
+    let n = 0;
+    await until("one bucket again", async () => {
+      const key = `http:login:a:${n++}`;
+      const answers = await Promise.all([0, 1, 0, 1, 0, 1].map((i) => clients[i]?.take(key, rate)));
+      return answers.filter((answer) => answer?.ok).length === 3;
+    });
+  });
+
+  it("move to a new instance and back without a gap that refuses anybody", async () => {
+    const first = await owner("auth-0");
+    await hasAll(first);
+    const one = await client("edge-0");
+    let isOn = true;
+    let asked = 0;
+    const taking = (async () => {
+      for (; isOn; asked++) expect(await one.take(`k${asked}`, { rate: 1, burst: 1 })).toEqual({ ok: true });
+    })();
+    const second = await owner("auth-1");
+    await until("the lanes are shared out", () => first.lanes().length > 0 && second.lanes().length > 0);
+    await hasAll(first, second);
+    await first.stop();
+    await hasAll(second);
+    const before = asked;
+    await until("the new owner answers", () => asked > before + 100);
+    isOn = false;
+    await taking;
+  });
+
+  it("hold slots over all instances, and free those of a killed one", async () => {
+    const auth = await owner("auth-0");
+    await hasAll(auth);
+    const [a, b] = [await client("edge-0"), await client("edge-1")];
+    // A new owner grants nothing before everybody had time to tell what is held.
+    let first: Awaited<ReturnType<SharedLimiter["hold"]>> | undefined;
+    await until("the owner knows what is held", async () => {
+      if (first?.ok) first.release();
+      first = await a.hold("sockets:t1", 2);
+      const third = await b.hold("sockets:t1", 1);
+      if (third.ok) third.release();
+      return first.ok && !third.ok;
+    });
+    expect(await a.hold("sockets:t1", 2)).toMatchObject({ ok: true });
+    expect(await b.hold("sockets:t1", 2)).toEqual({ ok: false, limit: 2, current: 2 });
+    if (first?.ok) first.release();
+    let next: Awaited<ReturnType<SharedLimiter["hold"]>> | undefined;
+    await until("the freed slot can be had elsewhere", async () => (next = await b.hold("sockets:t1", 2)).ok);
+    expect(await b.hold("sockets:t1", 2)).toEqual({ ok: false, limit: 2, current: 2 });
+
+    await a.die();
+    const diedAt = performance.now();
+    await until("the slot of the killed instance is free", async () => (await b.hold("sockets:t1", 2)).ok, HOLD_TTL_MS + 3_000);
+    expect(performance.now() - diedAt).toBeGreaterThan(HOLD_TTL_MS - 2_000);
+    expect(next?.ok).toBe(true);
+  });
+
+  it("tell a new owner what is held before it grants", async () => {
+    const auth = await owner("auth-0");
+    await hasAll(auth);
+    const [a, b] = [await client("edge-0"), await client("edge-1")];
+    expect(await a.hold("sockets:t2", 1)).toMatchObject({ ok: true });
+    await auth.die();
+    await hasAll(await owner("auth-1"));
+    // Never both: until the owner has heard of a's slot, b goes by what it was told last.
+    const answers: boolean[] = [];
+    await until("the new owner has learned", async () => {
+      const answer = await b.hold("sockets:t2", 1);
+      answers.push(answer.ok);
+      if (answer.ok) answer.release();
+      return !answer.ok && answer.current === 1;
+    });
+    expect(answers.at(-1)).toBe(false);
+  });
+});
