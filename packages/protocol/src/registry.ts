@@ -14,6 +14,8 @@ export const TenantRecord = z.object({
   name: z.string(),
   plan: z.enum(PLANS),
   limits: PlanLimits.partial().optional(),
+  /** The account that registered it; absent for a tenant made by an operator. */
+  ownerId: z.string().optional(),
   createdAt: z.string(),
 });
 export type TenantRecord = z.infer<typeof TenantRecord>;

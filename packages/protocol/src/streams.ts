@@ -19,6 +19,8 @@ export interface StreamSpec {
   maxMsgBytes: number;
   duplicateWindowMs: number;
   discard: "old" | "new";
+  /** A message may carry a life of its own (`Nats-TTL`). */
+  hasMessageTtl?: true;
   description: string;
 }
 
@@ -196,7 +198,8 @@ export function streamSpecs(profile: Profile, laneCount: number = LANE_COUNT): S
       maxMsgBytes: MiB,
       duplicateWindowMs: 2 * MINUTE,
       discard: "new",
-      description: "tenants, keys, sites: facts with a position",
+      hasMessageTtl: true,
+      description: "tenants, keys, sites: facts with a position; ended login sessions until their token has expired",
     },
     {
       name: "DLQ",

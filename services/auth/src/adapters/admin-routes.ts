@@ -9,6 +9,7 @@ import { z } from "zod";
 import { CreateKey, CreateTenant, PutSite, SetPlan, Slug } from "../domain/commands.ts";
 import { type AuthStore, type CreatedKey, StoreRefusal } from "./auth-store.ts";
 import { sameSecret } from "./secrets.ts";
+import { isDatabaseAway } from "./transaction.ts";
 
 export interface AdminPorts {
   store: AuthStore;
@@ -79,17 +80,4 @@ export function adminRoutes(ports: AdminPorts): Router {
   const router = Router({ caseSensitive: true });
   router.use("/admin", admin);
   return router;
-}
-
-/** Connection refused, reset or timed out, or the server is starting up or shutting down (SQLSTATE class 57P, 08). */
-function isDatabaseAway(error: unknown): boolean {
-  for (let at = error, depth = 0; at instanceof Error && depth < 4; at = at.cause, depth++) {
-    const code = "code" in at ? String(at.code) : "";
-    if (
-      /^(ECONNREFUSED|ECONNRESET|EPIPE|57P0\d|08\d{3})$/.test(code) ||
-      /timeout exceeded when trying to connect|Connection terminated/.test(at.message)
-    )
-      return true;
-  }
-  return false;
 }

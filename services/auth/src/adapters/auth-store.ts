@@ -2,18 +2,16 @@
  * Tenants, sites and keys in PostgreSQL. Every change writes its registry record into the outbox in the same transaction.
  * Tests: ../service.int.test.ts.
  */
-import { randomUUID } from "node:crypto";
-import { type KeyRecord, type RegistryRecord, SiteRecord, SiteSettings, subjects, TenantRecord } from "@headwater/protocol";
-import { appendOutbox, withTransaction } from "@headwater/postgres";
-import { and, asc, eq, inArray, isNull, or } from "drizzle-orm";
+import { type KeyRecord, SessionRecord, SiteRecord, SiteSettings, TenantRecord } from "@headwater/protocol";
+import { and, asc, eq, gt, inArray, isNotNull, isNull, or } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
-import type pg from "pg";
 import type { CreateKey, CreateTenant, PutSite, SetPlan } from "../domain/commands.ts";
 import { DEFAULT_PREFIX, hintOf } from "../domain/commands.ts";
 import type { StoredKey } from "../domain/credential-table.ts";
-import { keys, sites, tenants } from "./db-schema.ts";
+import { keys, sessions, sites, tenants } from "./db-schema.ts";
 import type { Fact } from "./restate.ts";
 import { digestOf, lookupOf, newId, newKey } from "./secrets.ts";
+import { type Db, inTransaction, type StoreOptions, type Tell } from "./transaction.ts";
 
 export class StoreRefusal extends Error {
   readonly code: "not_found" | "conflict";
@@ -33,15 +31,18 @@ export interface CreatedKey {
   isNewTenant: boolean;
 }
 
-export interface AuthStoreOptions {
-  pool: pg.Pool;
-  pepper: string;
-  now: () => Date;
+export interface AuthStoreOptions extends StoreOptions {
   /** Domains of the site `main` of a new tenant when the command names none. */
   defaultDomains: string[];
 }
 
-type Db = ReturnType<typeof drizzle>;
+export interface LoadedFacts {
+  tenants: TenantRecord[];
+  sites: SiteRecord[];
+  keys: StoredKey[];
+  /** Login sessions that ended and whose token could still be shown. */
+  endedSessions: SessionRecord[];
+}
 
 export class AuthStore {
   readonly #options: AuthStoreOptions;
@@ -49,19 +50,36 @@ export class AuthStore {
     this.#options = options;
   }
 
-  async loadAll(): Promise<{ tenants: TenantRecord[]; sites: SiteRecord[]; keys: StoredKey[] }> {
+  async loadAll(): Promise<LoadedFacts> {
     const db = drizzle(this.#options.pool);
-    const [tenantRows, siteRows, keyRows] = await Promise.all([
+    const [tenantRows, siteRows, keyRows, sessionRows] = await Promise.all([
       db.select().from(tenants),
       db.select().from(sites).orderBy(asc(sites.createdAt), asc(sites.id)),
       db.select().from(keys).where(isNull(keys.revokedAt)),
+      db
+        .select()
+        .from(sessions)
+        .where(and(isNotNull(sessions.revokedAt), gt(sessions.expiresAt, this.#options.now()))),
     ]);
-    return { tenants: tenantRows.map(toTenant), sites: siteRows.map(toSite), keys: keyRows.map(toKey) };
+    return {
+      tenants: tenantRows.map(toTenant),
+      sites: siteRows.map(toSite),
+      keys: keyRows.map(toKey),
+      endedSessions: sessionRows.map(toEndedSession),
+    };
   }
 
   async loadKey(id: string): Promise<StoredKey | undefined> {
     const [row] = await drizzle(this.#options.pool).select().from(keys).where(eq(keys.id, id));
     return row && toKey(row);
+  }
+
+  async loadTenant(id: string): Promise<{ tenant: TenantRecord; sites: SiteRecord[] } | undefined> {
+    const db = drizzle(this.#options.pool);
+    const [row] = await db.select().from(tenants).where(eq(tenants.id, id));
+    if (!row) return undefined;
+    const siteRows = await db.select().from(sites).where(eq(sites.tenantId, id)).orderBy(asc(sites.createdAt), asc(sites.id));
+    return { tenant: toTenant(row), sites: siteRows.map(toSite) };
   }
 
   /** A key that is not revoked, with its tenant and sites. */
@@ -79,7 +97,7 @@ export class AuthStore {
 
   /** Writes facts to the outbox again, as they are. */
   async restate(facts: readonly Fact[]): Promise<void> {
-    await this.#inTransaction(async (_db, tell) => {
+    await inTransaction(this.#options, async (_db, tell) => {
       for (const fact of facts) await tell(`${fact.aggregate}.restated`, fact.aggregate, fact.id, fact.data);
     });
   }
@@ -96,19 +114,20 @@ export class AuthStore {
   }
 
   async createTenant(command: CreateTenant): Promise<{ tenant: TenantRecord; site: SiteRecord }> {
-    return await this.#inTransaction(async (db, tell) => {
+    return await inTransaction(this.#options, async (db, tell) => {
       const [taken] = await db.select().from(tenants).where(eq(tenants.slug, command.slug));
       if (taken) throw new StoreRefusal("conflict", `tenant ${command.slug} exists already`);
-      return await this.#insertTenant(db, tell, command);
+      return await insertTenant(db, tell, this.#tenantOf(command));
     });
   }
 
   async createKey(command: CreateKey): Promise<CreatedKey> {
-    return await this.#inTransaction(async (db, tell) => {
+    return await inTransaction(this.#options, async (db, tell) => {
       const [found] = await db.select().from(tenants).where(eq(tenants.slug, command.tenant));
       let tenant = found && toTenant(found);
       let site: SiteRecord | undefined;
-      if (!tenant) ({ tenant, site } = await this.#insertTenant(db, tell, { slug: command.tenant, plan: command.plan ?? "free" }));
+      if (!tenant)
+        ({ tenant, site } = await insertTenant(db, tell, this.#tenantOf({ slug: command.tenant, plan: command.plan ?? "free" })));
       else if (command.plan !== undefined && command.plan !== tenant.plan) {
         throw new StoreRefusal("conflict", `tenant ${tenant.slug} has plan ${tenant.plan}; change it with tenants set-plan`);
       }
@@ -118,9 +137,11 @@ export class AuthStore {
       const row: typeof keys.$inferInsert = {
         id: newId("key"),
         tenantId: tenant.id,
+        userId: null,
         name: command.name ?? `${command.type} key`,
         type: command.type,
         hint: hintOf(key, prefix),
+        lastChars: key.slice(-8),
         lookup: lookupOf(this.#options.pepper, digestOf(key)),
         scopes: command.scopes,
         domains: command.domains,
@@ -139,7 +160,7 @@ export class AuthStore {
 
   /** @param keyOrId the key's id, its digest (so that it need not stand in a URL), or the key itself. */
   async revokeKey(keyOrId: string): Promise<KeyRecord> {
-    return await this.#inTransaction(async (db, tell) => {
+    return await inTransaction(this.#options, async (db, tell) => {
       const digest = /^[0-9a-f]{64}$/.test(keyOrId) ? keyOrId : digestOf(keyOrId);
       const lookup = lookupOf(this.#options.pepper, digest);
       const [row] = await db
@@ -158,11 +179,15 @@ export class AuthStore {
   }
 
   async setPlan(slug: string, command: SetPlan): Promise<TenantRecord> {
-    return await this.#inTransaction(async (db, tell) => {
+    return await inTransaction(this.#options, async (db, tell) => {
       const tenant = await tenantBySlug(db, slug);
       const [row] = await db
         .update(tenants)
-        .set({ plan: command.plan, ...(command.limits === undefined ? {} : { limits: withoutUndefined(command.limits) }) })
+        .set({
+          plan: command.plan,
+          ...(command.limits === undefined ? {} : { limits: withoutUndefined(command.limits) }),
+          ...(command.overdraftAllowed === undefined ? {} : { overdraftAllowed: command.overdraftAllowed }),
+        })
         .where(eq(tenants.id, tenant.id))
         .returning();
       if (!row) throw new StoreRefusal("not_found", "no such tenant");
@@ -174,7 +199,7 @@ export class AuthStore {
 
   /** Creates the site or replaces what the command names. */
   async putSite(slug: string, name: string, command: PutSite): Promise<SiteRecord> {
-    return await this.#inTransaction(async (db, tell) => {
+    return await inTransaction(this.#options, async (db, tell) => {
       const tenant = await tenantBySlug(db, slug);
       const [known] = await db
         .select()
@@ -182,7 +207,14 @@ export class AuthStore {
         .where(and(eq(sites.tenantId, tenant.id), eq(sites.name, name)))
         .for("update");
       if (!known)
-        return await this.#insertSite(db, tell, tenant.id, name, command.domains ?? [], command.settings ?? SiteSettings.parse({}), false);
+        return await insertSite(db, tell, {
+          tenantId: tenant.id,
+          name,
+          domains: command.domains ?? [],
+          settings: command.settings ?? SiteSettings.parse({}),
+          isDefault: false,
+          createdAt: this.#options.now(),
+        });
       const [row] = await db
         .update(sites)
         .set({ domains: command.domains ?? known.domains, settings: command.settings ?? known.settings })
@@ -195,67 +227,52 @@ export class AuthStore {
     });
   }
 
+  #tenantOf(command: CreateTenant): Parameters<typeof insertTenant>[2] {
+    return { ...command, domains: command.domains ?? this.#options.defaultDomains, now: this.#options.now() };
+  }
+
   async touchKeys(ids: string[], at: Date): Promise<void> {
     if (ids.length > 0) await drizzle(this.#options.pool).update(keys).set({ lastUsedAt: at }).where(inArray(keys.id, ids));
   }
-
-  async #insertTenant(db: Db, tell: Tell, command: CreateTenant): Promise<{ tenant: TenantRecord; site: SiteRecord }> {
-    const row = {
-      id: newId("ten"),
-      slug: command.slug,
-      name: command.name ?? command.slug,
-      plan: command.plan,
-      limits: null,
-      createdAt: this.#options.now(),
-    };
-    await db.insert(tenants).values(row);
-    const tenant = toTenant(row);
-    await tell("tenant.created", "tenant", tenant.id, tenant);
-    const site = await this.#insertSite(
-      db,
-      tell,
-      tenant.id,
-      "main",
-      command.domains ?? this.#options.defaultDomains,
-      SiteSettings.parse({}),
-      true,
-    );
-    return { tenant, site };
-  }
-
-  async #insertSite(
-    db: Db,
-    tell: Tell,
-    tenantId: string,
-    name: string,
-    domains: string[],
-    settings: SiteSettings,
-    isDefault: boolean,
-  ): Promise<SiteRecord> {
-    const row = { id: newId("site"), tenantId, name, domains, settings, isDefault, createdAt: this.#options.now() };
-    await db.insert(sites).values(row);
-    const record = toSite(row);
-    await tell("site.created", "site", record.id, record);
-    return record;
-  }
-
-  async #inTransaction<T>(work: (db: Db, tell: Tell) => Promise<T>): Promise<T> {
-    return await withTransaction(this.#options.pool, async (client) => {
-      const tell: Tell = async (type, aggregate, id, data) => {
-        const record: RegistryRecord = { v: 1, type, aggregate, id, at: this.#options.now().toISOString(), data };
-        await appendOutbox(client, "auth", {
-          id: randomUUID(),
-          subject: subjects.registry(aggregate, id),
-          payload: JSON.stringify(record),
-        });
-      };
-      // drizzle works on a client as on a pool; its types name only the pool's result.
-      return await work(drizzle(client) as unknown as Db, tell);
-    });
-  }
 }
 
-type Tell = (type: string, aggregate: RegistryRecord["aggregate"], id: string, data: unknown) => Promise<void>;
+/** Inserts a tenant with its site `main`, inside the caller's transaction. */
+export async function insertTenant(
+  db: Db,
+  tell: Tell,
+  command: { slug: string; name?: string | undefined; plan: TenantRecord["plan"]; ownerId?: string; domains: string[]; now: Date },
+): Promise<{ tenant: TenantRecord; site: SiteRecord }> {
+  const row = {
+    id: newId("ten"),
+    slug: command.slug,
+    name: command.name ?? command.slug,
+    plan: command.plan,
+    limits: null,
+    ownerId: command.ownerId ?? null,
+    overdraftAllowed: true,
+    createdAt: command.now,
+  };
+  await db.insert(tenants).values(row);
+  const tenant = toTenant(row);
+  await tell("tenant.created", "tenant", tenant.id, tenant);
+  const site = await insertSite(db, tell, {
+    tenantId: tenant.id,
+    name: "main",
+    domains: command.domains,
+    settings: SiteSettings.parse({}),
+    isDefault: true,
+    createdAt: command.now,
+  });
+  return { tenant, site };
+}
+
+async function insertSite(db: Db, tell: Tell, values: Omit<typeof sites.$inferInsert, "id">): Promise<SiteRecord> {
+  const row = { id: newId("site"), ...values };
+  await db.insert(sites).values(row);
+  const record = toSite(row);
+  await tell("site.created", "site", record.id, record);
+  return record;
+}
 
 async function tenantBySlug(db: Db, slug: string): Promise<TenantRecord> {
   const [row] = await db.select().from(tenants).where(eq(tenants.slug, slug));
@@ -268,12 +285,30 @@ function withoutUndefined<T extends object>(value: T | null): { [K in keyof T]: 
   return value === null ? null : JSON.parse(JSON.stringify(value));
 }
 
-function toTenant(row: typeof tenants.$inferSelect): TenantRecord {
-  const { limits, createdAt, ...rest } = row;
-  return TenantRecord.parse({ ...rest, ...(limits === null ? {} : { limits }), createdAt: createdAt.toISOString() });
+export function toTenant(row: typeof tenants.$inferSelect): TenantRecord {
+  return TenantRecord.parse({
+    id: row.id,
+    slug: row.slug,
+    name: row.name,
+    plan: row.plan,
+    ...(row.limits === null ? {} : { limits: row.limits }),
+    ...(row.ownerId === null ? {} : { ownerId: row.ownerId }),
+    createdAt: row.createdAt.toISOString(),
+  });
 }
 
-function toSite(row: typeof sites.$inferSelect): SiteRecord {
+/** @throws ZodError for a session that has not ended. */
+export function toEndedSession(row: typeof sessions.$inferSelect): SessionRecord {
+  return SessionRecord.parse({
+    id: row.id,
+    tenantId: row.tenantId,
+    userId: row.userId,
+    revokedAt: row.revokedAt?.toISOString(),
+    reason: row.revokedReason,
+  });
+}
+
+function toSite(row: typeof sites.$inferInsert): SiteRecord {
   return SiteRecord.parse({
     id: row.id,
     tenantId: row.tenantId,
@@ -284,14 +319,15 @@ function toSite(row: typeof sites.$inferSelect): SiteRecord {
   });
 }
 
-function toKey(row: typeof keys.$inferSelect): StoredKey {
+export function toKey(row: typeof keys.$inferSelect): StoredKey {
   return {
     lookup: row.lookup,
     record: {
       id: row.id,
       tenantId: row.tenantId,
+      ...(row.userId === null ? {} : { userId: row.userId }),
       name: row.name,
-      // Only CreateKey writes this column.
+      // Only validated commands write this column.
       type: row.type as KeyRecord["type"],
       hint: row.hint,
       scopes: row.scopes,

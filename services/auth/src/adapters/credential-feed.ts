@@ -1,13 +1,15 @@
 /**
- * Keeps a CredentialTable in step with the registry: what other instances changed arrives here. A key this instance has never seen is
+ * Keeps a CredentialTable and the ended sessions in step with the registry: what other instances changed arrives here. A key this instance has never seen is
  * read from the database, because its hash is not in the registry. Tests: service.int.test.ts.
  */
-import { KeyRecord, type RegistryRecord, SiteRecord, TenantRecord } from "@headwater/protocol";
+import { KeyRecord, type RegistryRecord, SessionRecord, SiteRecord, TenantRecord } from "@headwater/protocol";
 import type { Logger } from "@headwater/runtime";
 import type { CredentialTable, StoredKey } from "../domain/credential-table.ts";
+import type { EndedSessions } from "../domain/ended-sessions.ts";
 
 export interface CredentialFeedPorts {
   table: CredentialTable;
+  ended: EndedSessions;
   loadKey(id: string): Promise<StoredKey | undefined>;
   log: Logger;
 }
@@ -59,6 +61,9 @@ export function createCredentialFeed(ports: CredentialFeedPorts): CredentialFeed
       } else if (record.aggregate === "site") {
         const site = SiteRecord.safeParse(record.data);
         if (site.success) return ports.table.putSite(site.data);
+      } else if (record.aggregate === "session") {
+        const session = SessionRecord.safeParse(record.data);
+        if (session.success) return ports.ended.end(session.data.id, Date.parse(session.data.revokedAt));
       } else {
         const key = KeyRecord.safeParse(record.data);
         if (key.success) {

@@ -4,13 +4,13 @@
  */
 import type { RegistryView } from "@headwater/messaging";
 import type { OutboxRelay } from "@headwater/postgres";
-import { KeyRecord, type RegistryAggregate, SiteRecord, TenantRecord } from "@headwater/protocol";
-import type { AuthStore } from "./auth-store.ts";
+import { KeyRecord, type RegistryAggregate, SessionRecord, SiteRecord, TenantRecord } from "@headwater/protocol";
+import type { AuthStore, LoadedFacts } from "./auth-store.ts";
 
 export interface Fact {
   aggregate: RegistryAggregate;
   id: string;
-  data: TenantRecord | SiteRecord | KeyRecord;
+  data: TenantRecord | SiteRecord | KeyRecord | SessionRecord;
 }
 
 const FLUSH_WITHIN_MS = 2_000;
@@ -33,11 +33,12 @@ export async function restateMissing(ports: {
 }
 
 /** Tenants before what belongs to them. */
-function factsOf(loaded: Awaited<ReturnType<AuthStore["loadAll"]>>): Fact[] {
+function factsOf(loaded: LoadedFacts): Fact[] {
   return [
     ...loaded.tenants.map((data): Fact => ({ aggregate: "tenant", id: data.id, data })),
     ...loaded.sites.map((data): Fact => ({ aggregate: "site", id: data.id, data })),
     ...loaded.keys.map(({ record }): Fact => ({ aggregate: "key", id: record.id, data: record })),
+    ...loaded.endedSessions.map((data): Fact => ({ aggregate: "session", id: data.id, data })),
   ];
 }
 
@@ -49,8 +50,10 @@ export function missingFacts(facts: readonly Fact[], registry: Pick<RegistryView
   });
 }
 
-function schemaOf(aggregate: RegistryAggregate): typeof TenantRecord | typeof SiteRecord | typeof KeyRecord {
-  return aggregate === "tenant" ? TenantRecord : aggregate === "site" ? SiteRecord : KeyRecord;
+function schemaOf(aggregate: RegistryAggregate): typeof TenantRecord | typeof SiteRecord | typeof KeyRecord | typeof SessionRecord {
+  if (aggregate === "tenant") return TenantRecord;
+  if (aggregate === "session") return SessionRecord;
+  return aggregate === "site" ? SiteRecord : KeyRecord;
 }
 
 /** JSON with sorted members: jsonb does not keep their order. */

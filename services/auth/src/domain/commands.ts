@@ -46,7 +46,12 @@ export const CreateTenant = z.strictObject({
 });
 export type CreateTenant = z.infer<typeof CreateTenant>;
 
-export const SetPlan = z.strictObject({ plan: z.enum(PLANS), limits: PlanLimits.partial().strict().nullable().optional() });
+export const SetPlan = z.strictObject({
+  plan: z.enum(PLANS),
+  limits: PlanLimits.partial().strict().nullable().optional(),
+  /** May the month's LLM tokens go over the limit? Unsaid = as it was; true for a new tenant. */
+  overdraftAllowed: z.boolean().optional(),
+});
 export type SetPlan = z.infer<typeof SetPlan>;
 
 export const PutSite = z.strictObject({

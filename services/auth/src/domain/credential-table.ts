@@ -56,6 +56,9 @@ export class CredentialTable {
   hasTenant(id: string): boolean {
     return this.#tenants.has(id);
   }
+  tenant(id: string): TenantRecord | undefined {
+    return this.#tenants.get(id);
+  }
   has(lookup: string): boolean {
     return this.#byLookup.has(lookup);
   }
@@ -72,12 +75,14 @@ export class CredentialTable {
     const tenant = stored && this.#tenants.get(stored.record.tenantId);
     if (!stored || !tenant) return { ok: false, code: "invalid" };
     const { record } = stored;
+    const userId = record.userId ?? tenant.ownerId;
     if (record.expiresAt !== null && Date.parse(record.expiresAt) <= nowMs) return { ok: false, code: "expired" };
     const credential: Credential = {
       keyId: record.id,
       keyType: record.type,
       tenantId: tenant.id,
       tenantSlug: tenant.slug,
+      ...(userId === undefined ? {} : { userId }),
       plan: tenant.plan,
       limits: limitsOf(tenant.plan, tenant.limits),
       scopes: record.scopes,
