@@ -113,6 +113,30 @@ describe("the public port", () => {
     expect(answer.headers.get("x-request-id")).toMatch(/^req_[0-9a-f]{32}$/);
     expect(await answer.json()).toEqual({ error: "not_found", message: "No route for GET /nope" });
   });
+  it.each(["/api", "/api/", "/api/marketplace/x", "/v1/keys", "/docs"])("answers %s in the envelope of its surface", async (path) => {
+    const answer = await get(path);
+    expect([answer.status, await answer.text()]).toEqual([404, '{"success":false,"message":"route not found","code":"ROUTE_NOT_FOUND"}']);
+    expect(answer.headers.get("x-request-id")).toMatch(/^req_/);
+  });
+  it("says no more about a failure under /api than elsewhere", async () => {
+    const router = Router();
+    router.get("/api/throws", () => {
+      throw new Error("secret detail");
+    });
+    const api = await listenHttp({
+      services: [{ ...service(), name: "auth", router }],
+      host: "127.0.0.1",
+      port: 0,
+      log,
+      health: () => report,
+    });
+    try {
+      const answer = await fetch(`${api.url}/api/throws`);
+      expect([answer.status, await answer.text()]).toEqual([500, '{"success":false,"message":"internal error","code":"INTERNAL"}']);
+    } finally {
+      await api.close(0);
+    }
+  });
   it("gives a caller's request id back, unless it is not a plain token", async () => {
     expect((await get("/nope", { "X-Request-Id": "abc-1.2_3" })).headers.get("x-request-id")).toBe("abc-1.2_3");
     expect((await get("/nope", { "X-Request-Id": "a b" })).headers.get("x-request-id")).toMatch(/^req_/);

@@ -8,7 +8,7 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { ERRORS, type ErrorCode, routeOf } from "@headwater/protocol";
 import express, { type NextFunction, type Request, type Response } from "express";
-import { errorBody, requestIdOf, sendError } from "./errors-http.ts";
+import { errorBody, requestIdOf, sendErrorFor } from "./errors-http.ts";
 import type { Logger } from "./logger.ts";
 import type { HealthReport, Service } from "./service.ts";
 
@@ -47,10 +47,10 @@ export async function listenHttp(options: HttpOptions): Promise<HttpServer> {
       else next();
     });
   }
-  app.use((req: Request, res: Response) => sendError(res, "not_found", { message: `No route for ${req.method} ${req.path}` }));
+  app.use((req: Request, res: Response) => sendErrorFor(res, req.path, "not_found", { message: `No route for ${req.method} ${req.path}` }));
   app.use((error: unknown, req: Request, res: Response, _next: NextFunction) => {
     // Express hands over URIError for a broken percent escape in the path; anything else is ours.
-    if (error instanceof URIError || (error as { status?: unknown }).status === 400) return sendError(res, "invalid_request");
+    if (error instanceof URIError || (error as { status?: unknown }).status === 400) return sendErrorFor(res, req.path, "invalid_request");
     unhandled(options.log, error, req, res);
   });
 
@@ -118,7 +118,7 @@ export function asksForWebSocket(req: IncomingMessage): boolean {
 
 function unhandled(log: Logger, error: unknown, req: IncomingMessage, res: ServerResponse): void {
   log.error({ err: error, method: req.method, path: pathOf(req.url ?? "/") }, "http.unhandled");
-  sendError(res, "internal");
+  sendErrorFor(res, pathOf(req.url ?? "/"), "internal");
 }
 
 function pathOf(url: string): string {

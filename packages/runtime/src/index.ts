@@ -3,7 +3,7 @@ export { listenAdmin } from "./admin-server.ts";
 export { createClientAddress, createClientScheme } from "./client-address.ts";
 export { type Clock, systemClock } from "./clock.ts";
 export { ConfigError, type Env, envFlag, envList, envNumber, parseEnv } from "./env.ts";
-export { type ErrorExtra, errorBody, requestIdOf, sendError } from "./errors-http.ts";
+export { type ErrorExtra, errorBody, requestIdOf, sendError, sendErrorFor } from "./errors-http.ts";
 export { asksForWebSocket, type HttpServer, listenHttp, rejectUpgrade } from "./http-server.ts";
 export { createLogger, type Logger, redactUrl } from "./logger.ts";
 export { privacyKeyOf } from "./privacy-key.ts";

@@ -51,6 +51,11 @@ it("answers unknown paths and its own health", async () => {
   const unknown = await fetch(`${running.url}/nope`);
   expect(unknown.status).toBe(404);
   expect(await unknown.json()).toMatchObject({ error: "not_found" });
+  expect(await (await fetch(`${running.url}/api/`)).json()).toEqual({
+    success: false,
+    message: "route not found",
+    code: "ROUTE_NOT_FOUND",
+  });
   expect((await fetch(`${running.url}/health`)).status).toBe(200);
 });
 

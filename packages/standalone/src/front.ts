@@ -7,7 +7,7 @@ import https from "node:https";
 import net, { type AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { routeOf, type ServiceName } from "@headwater/protocol";
-import { asksForWebSocket, type HealthReport, rejectUpgrade, requestIdOf, sendError } from "@headwater/runtime";
+import { asksForWebSocket, type HealthReport, rejectUpgrade, requestIdOf, sendErrorFor } from "@headwater/runtime";
 
 export interface Backend {
   port: number;
@@ -47,7 +47,7 @@ export async function startFront(options: FrontOptions): Promise<{ port: number;
     }
     const route = routeOf(path);
     const backend = route && pick(route.owner);
-    if (!backend) return sendError(res, "not_found", { message: `No route for ${req.method} ${path}` });
+    if (!backend) return sendErrorFor(res, path, "not_found", { message: `No route for ${req.method} ${path}` });
     const upstream = http.request(
       { agent, host: "127.0.0.1", port: backend.port, method: req.method, path: req.url, headers: forwarded(req, scheme), setHost: false },
       (answer) => {
@@ -58,7 +58,7 @@ export async function startFront(options: FrontOptions): Promise<{ port: number;
     );
     upstream.on("error", () => {
       // Nothing was answered: the caller may try again, and its `_eid` keeps a repeat from counting twice.
-      if (!res.headersSent) sendError(res, "overloaded", { headers: { "Retry-After": "1" } });
+      if (!res.headersSent) sendErrorFor(res, path, "overloaded", { headers: { "Retry-After": "1" } });
       else res.destroy();
     });
     res.on("close", () => upstream.destroy());

@@ -13,6 +13,7 @@ import type { AccountChange, AccountPorts } from "./adapters/account-ports.ts";
 import { accountRoutes } from "./adapters/account-routes.ts";
 import { AccountStore, type AccountStoreOptions } from "./adapters/account-store.ts";
 import { pruneAttempts } from "./adapters/attempts.ts";
+import { docsRoutes } from "./adapters/docs-routes.ts";
 import { keyRoutes } from "./adapters/key-routes.ts";
 import type { LoginTokens } from "./adapters/login-tokens.ts";
 import { createPasswordHasher } from "./adapters/passwords.ts";
@@ -77,6 +78,7 @@ export async function composeAccounts(options: AccountsOptions): Promise<Account
   twoFactorRoutes(shell, ports);
   sessionRoutes(shell, ports);
   keyRoutes(shell, ports);
+  await docsRoutes(shell);
   shell.routes.use((error: unknown, _req: Request, _res: Response, next: NextFunction) => {
     if (!isDatabaseAway(error)) return next(error);
     next(new ApiError("SERVICE_UNAVAILABLE", { headers: { "Retry-After": "2" } }, { cause: error }));
