@@ -208,10 +208,10 @@ class Connection implements UpstreamConnection {
 
   async #fragments(bytes: number): Promise<void> {
     const fragment = "a".repeat(bytes);
+    const atOnce = Math.ceil(HIGH_WATER_BYTES / Math.max(bytes, 256));
     while (this.isOpen) {
       await this.#room();
-      if (!this.isOpen) return;
-      this.#ws.send(fragment, { fin: false });
+      for (let i = 0; i < atOnce && this.isOpen; i++) this.#ws.send(fragment, { fin: false });
       await this.#pause(0);
     }
   }

@@ -75,7 +75,8 @@ export async function startHarness(options: HarnessOptions = {}): Promise<Harnes
       natsUrl: nats.url,
       natsUser: options.users?.ingest.user ?? "",
       natsPassword: options.users?.ingest.password ?? "",
-      instanceId: "ingest-0",
+      // On a server that exists already there may be another instance.
+      instanceId: options.nats ? "ingest-1" : "ingest-0",
       profile: "laptop",
       secrets: { keyPepper: "", cursorKey: "", privacyKey: PRIVACY_KEY, adminToken: "", jwtSecret: "", encryptionKey: "" },
     },

@@ -4,8 +4,8 @@
  */
 import type { TestFeedAnswer, TestFeedRequest } from "@headwater/protocol";
 import type { Clock } from "@headwater/runtime";
-import type { ConnectionSpec, Connector } from "./connector.ts";
-import { createFrameDecoder, type FrameDecoder } from "./frame-decoder.ts";
+import type { ConnectionSpec, Connector } from "../adapters/upstreams/connector.ts";
+import { createFrameDecoder, type FrameDecoder } from "../adapters/upstreams/frame-decoder.ts";
 
 export interface FeedTesterOptions {
   connectorOf(spec: ConnectionSpec): Connector;

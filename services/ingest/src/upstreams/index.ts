@@ -15,17 +15,17 @@ import {
 } from "@headwater/messaging";
 import type { Clock, Logger, Sealer } from "@headwater/runtime";
 import type { Registry } from "prom-client";
-import type { ConnectionSpec, Connector } from "./connector.ts";
+import type { ConnectionSpec, Connector } from "../adapters/upstreams/connector.ts";
 import { followFeeds } from "./feed-directory.ts";
 import { FeedLog } from "./feed-log.ts";
 import { createFeedTester } from "./feed-test.ts";
-import { createHttpPoller } from "./http-poller.ts";
-import { createOutboundGuard, type OutboundGuard, type ResolveName } from "./outbound-guard.ts";
-import { createSocketIoConnector } from "./socketio-connector.ts";
+import { createHttpPoller } from "../adapters/upstreams/http-poller.ts";
+import { createOutboundGuard, type OutboundGuard, type ResolveName } from "../adapters/upstreams/outbound-guard.ts";
+import { createSocketIoConnector } from "../adapters/upstreams/socketio-connector.ts";
 import { UpstreamLanes } from "./upstream-lanes.ts";
 import { pushHandlers, upstreamEndpoints } from "./upstream-rpc.ts";
 import { UpstreamTelemetry } from "./upstream-telemetry.ts";
-import { createWebSocketConnector } from "./websocket-connector.ts";
+import { createWebSocketConnector } from "../adapters/upstreams/websocket-connector.ts";
 
 export interface UpstreamConfig {
   allowedHosts: readonly string[];

@@ -7,9 +7,9 @@ import type { Clock, Logger } from "@headwater/runtime";
 import { type BudgetRates, FeedBudget } from "../domain/upstream-budget.ts";
 import type { DropReason } from "../domain/upstream-message.ts";
 import { backoffMs, connectionKey, STABLE_MS } from "../domain/upstream-policy.ts";
-import type { Connection, ConnectionSpec, Connector } from "./connector.ts";
+import type { Connection, ConnectionSpec, Connector } from "../adapters/upstreams/connector.ts";
 import type { FeedLedger, FeedLog } from "./feed-log.ts";
-import { createFrameDecoder, type FrameDecoder } from "./frame-decoder.ts";
+import { createFrameDecoder, type FrameDecoder } from "../adapters/upstreams/frame-decoder.ts";
 import type { UpstreamTelemetry } from "./upstream-telemetry.ts";
 
 export interface UpstreamFeedDeps {

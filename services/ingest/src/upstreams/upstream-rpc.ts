@@ -6,7 +6,7 @@ import type { z } from "zod";
 import type { FeedDirectory } from "./feed-directory.ts";
 import type { FeedLedger, FeedLog } from "./feed-log.ts";
 import type { FeedTester } from "./feed-test.ts";
-import type { OutboundGuard } from "./outbound-guard.ts";
+import type { OutboundGuard } from "../adapters/upstreams/outbound-guard.ts";
 
 function parsed<S extends z.ZodType>(schema: S, payload: unknown): z.infer<S> {
   const result = schema.safeParse(payload);

@@ -5,7 +5,7 @@
 import { gunzipSync } from "node:zlib";
 import { MAX_UPSTREAM_MESSAGE_BYTES } from "@headwater/protocol";
 import { parse as parseCsv } from "csv-parse/sync";
-import { type Decoded, jsonLines, jsonOrText, MAX_MESSAGES_PER_FRAME, plainText } from "../domain/upstream-message.ts";
+import { type Decoded, jsonLines, jsonOrText, MAX_MESSAGES_PER_FRAME, plainText } from "../../domain/upstream-message.ts";
 import type { ConnectionSpec } from "./connector.ts";
 import { createProtobufDecoder } from "./protobuf-decoder.ts";
 

@@ -3,7 +3,7 @@
  * address a name resolves to, at every connect, and pinned, so that a second resolution cannot lead elsewhere. Tests: outbound-guard.test.ts.
  */
 import { lookup, Resolver } from "node:dns/promises";
-import type { LookupFunction } from "node:net";
+import { isIP, type LookupFunction } from "node:net";
 import type { CheckUrlAnswer, ConnectionType } from "@headwater/protocol";
 import ipaddr from "ipaddr.js";
 
@@ -105,9 +105,10 @@ function parseTarget(text: string, connectionType: ConnectionType): URL {
   return url;
 }
 
+/** The URL parser has made dotted decimals of every other spelling; a trailing dot survives it. */
 function literalOf(hostname: string): string | undefined {
-  const bare = hostname.replace(/^\[|\]$/g, "");
-  return ipaddr.isValid(bare) && (bare.includes(":") || ipaddr.IPv4.isValidFourPartDecimal(bare)) ? bare : undefined;
+  const bare = hostname.replace(/^\[|\]$|\.$/g, "");
+  return isIP(bare) === 0 ? undefined : bare;
 }
 
 function bareName(hostname: string): string {
@@ -122,7 +123,8 @@ function isLocalName(hostname: string): boolean {
 
 /** Global unicast and nothing of the special ranges inside it. */
 export function isPublicAddress(text: string): boolean {
-  if (!ipaddr.isValid(text)) return false;
+  // Stricter than the parser below, which also knows the short and odd spellings.
+  if (isIP(text) === 0) return false;
   const address = ipaddr.parse(text);
   if (address.kind() === "ipv4") return address.range() === "unicast";
   // Only 2000::/3 is given out to the public; the rest maps, translates or stays at home.

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import type { LookupFunction } from "node:net";
 import { type HttpPolling, MAX_UPSTREAM_MESSAGE_BYTES } from "@headwater/protocol";
 import { Agent, type Dispatcher, request } from "undici";
-import { parseDataPath, valueAt } from "../domain/json-text.ts";
+import { parseDataPath, valueAt } from "../../domain/json-text.ts";
 import type { Connection, ConnectionEvents, ConnectionSpec, Connector } from "./connector.ts";
 import type { OutboundGuard, OutboundTarget } from "./outbound-guard.ts";
 import { headersOf, withQuery } from "./websocket-connector.ts";
@@ -166,9 +166,13 @@ class Poll implements Connection {
     this.#abort.abort();
     const agent = this.#agent;
     this.#agent = undefined;
-    // Ends idle connections; what it rejects was aborted above.
-    void agent?.destroy().catch(() => undefined);
+    void agent?.destroy().catch(alreadyAborted);
   }
+}
+
+/** What a destroyed agent rejects are requests that were aborted just before. */
+function alreadyAborted(): void {
+  return undefined;
 }
 
 function hasName(headers: Record<string, unknown>, name: string): boolean {

@@ -241,6 +241,7 @@ export function headersOf(pairs: readonly { key: string; value: string }[]): { h
 /** Node's texts name addresses and ports of the operator's network: only their codes travel. */
 export function describe(error: Error): string {
   const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  if (code === "WS_ERR_TOO_MANY_BUFFERED_PARTS") return "a message has too many fragments";
   if (TOO_LARGE.includes(code)) return `a message is larger than ${MAX_UPSTREAM_MESSAGE_BYTES} bytes`;
   if (code === "WS_ERR_INVALID_UTF8") return "a text message is not UTF-8";
   if (code.startsWith("WS_ERR")) return "the upstream broke the WebSocket protocol";

@@ -3,7 +3,7 @@
  * log, of limits or of reconnecting. Implementations: websocket-connector.ts, socketio-connector.ts, http-poller.ts.
  */
 import type { FeedRecord, FeedSecrets } from "@headwater/protocol";
-import type { DropReason } from "../domain/upstream-message.ts";
+import type { DropReason } from "../../domain/upstream-message.ts";
 
 /** Everything an attempt needs; a test of a feed that is not stored yet has the same. */
 export type ConnectionSpec = Pick<

@@ -2,7 +2,7 @@
  * Socket.IO v4 (Engine.IO 4) over the WebSocket transport. Framed here rather than by the client library, because its arguments then stay
  * source text (exact numbers), and size, pause and pinned address are those of every other upstream. Tests: socketio-connector.int.test.ts.
  */
-import { elementsOf } from "../domain/json-text.ts";
+import { elementsOf } from "../../domain/json-text.ts";
 import type { ConnectionEvents, ConnectionSpec, Connector } from "./connector.ts";
 import type { OutboundGuard } from "./outbound-guard.ts";
 import { createWebSocketConnector, type WebSocketProtocol } from "./websocket-connector.ts";
