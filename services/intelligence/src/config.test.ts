@@ -1,9 +1,125 @@
 import { ConfigError } from "@headwater/runtime";
-import { expect, it } from "vitest";
-import { parseIntelligenceConfig } from "./config.ts";
+import { describe, expect, it } from "vitest";
+import { IntelligenceEnv, parseIntelligenceConfig } from "./config.ts";
 
-it("has defaults, reads its variable and names a bad one", () => {
-  expect(parseIntelligenceConfig({})).toEqual({ natsConnectTimeoutMs: 30_000 });
-  expect(parseIntelligenceConfig({ NATS_CONNECT_TIMEOUT_MS: "500" })).toEqual({ natsConnectTimeoutMs: 500 });
-  expect(() => parseIntelligenceConfig({ NATS_CONNECT_TIMEOUT_MS: "soon" })).toThrow(ConfigError);
+const providersOf = (env: Record<string, string>): string[] =>
+  parseIntelligenceConfig(env).llm.providers.map(({ id, model }) => `${id} ${model}`);
+
+describe("parseIntelligenceConfig", () => {
+  it("has defaults", () => {
+    const { llm, ...rest } = parseIntelligenceConfig({});
+    const { providers, ...settings } = llm;
+    expect(rest).toEqual({ natsConnectTimeoutMs: 30_000 });
+    expect(providers.map(({ id }) => id)).toEqual(["builtin"]);
+    expect(settings).toEqual({
+      defaultProvider: "openai",
+      timeoutMs: 60_000,
+      maxTokens: 1_024,
+      temperature: 0.7,
+      maxConcurrency: 8,
+      contextLimit: 50,
+      queryIntervalMs: 10_000,
+    });
+  });
+
+  it("reads every variable of its own", () => {
+    const { natsConnectTimeoutMs, llm } = parseIntelligenceConfig({
+      NATS_CONNECT_TIMEOUT_MS: "500",
+      DEFAULT_AI_PROVIDER: "Google",
+      LLM_TIMEOUT_MS: "5000",
+      LLM_MAX_TOKENS: "64",
+      LLM_TEMPERATURE: "0.25",
+      LLM_MAX_CONCURRENCY: "2",
+      LLM_CONTEXT_LIMIT: "10",
+      LLM_QUERY_INTERVAL_SECONDS: "30",
+      LLM_BUILTIN: "off",
+    });
+    expect(natsConnectTimeoutMs).toBe(500);
+    expect(llm).toEqual({
+      providers: [],
+      defaultProvider: "Google",
+      timeoutMs: 5_000,
+      maxTokens: 64,
+      temperature: 0.25,
+      maxConcurrency: 2,
+      contextLimit: 10,
+      queryIntervalMs: 30_000,
+    });
+  });
+
+  it.each([
+    [{ AZURE_OPENAI_ENDPOINT: "https://x.openai.azure.com", AZURE_OPENAI_API_KEY: "k" }, "azure-openai gpt-4o"],
+    [
+      { AZURE_OPENAI_ENDPOINT: "https://x.openai.azure.com", AZURE_OPENAI_API_KEY: "k", AZURE_OPENAI_DEPLOYMENT_NAME: "mine" },
+      "azure-openai mine",
+    ],
+    [{ OPENAI_API_KEY: "k" }, "openai gpt-4o"],
+    [{ OPENAI_API_KEY: "k", OPENAI_MODEL: "m" }, "openai m"],
+    [{ ANTHROPIC_API_KEY: "k" }, "anthropic claude-3-5-sonnet-20241022"],
+    [{ ANTHROPIC_API_KEY: "k", ANTHROPIC_MODEL: "m" }, "anthropic m"],
+    [{ GOOGLE_API_KEY: "k" }, "gemini gemini-1.5-flash"],
+    [{ GOOGLE_API_KEY: "k", GOOGLE_MODEL: "m" }, "gemini m"],
+    [{ MISTRAL_API_KEY: "k" }, "mistral mistral-large-latest"],
+    [{ MISTRAL_API_KEY: "k", MISTRAL_MODEL: "m" }, "mistral m"],
+    [{ XAI_API_KEY: "k" }, "grok grok-beta"],
+    [{ XAI_API_KEY: "k", XAI_MODEL: "m" }, "grok m"],
+    [{ OLLAMA_BASE_URL: "http://localhost:11434" }, "ollama llama3.2"],
+    [{ OLLAMA_MODEL: "m" }, "ollama m"],
+  ])("%j makes a provider available", (env, provider) => {
+    expect(providersOf({ ...env, LLM_BUILTIN: "off" })).toEqual([provider]);
+  });
+
+  it("lists providers in the order of preference, builtin last", () => {
+    expect(
+      providersOf({
+        XAI_API_KEY: "k",
+        OLLAMA_MODEL: "m",
+        OPENAI_API_KEY: "k",
+        AZURE_OPENAI_API_KEY: "k",
+        AZURE_OPENAI_ENDPOINT: "https://a.b",
+        GOOGLE_API_KEY: "k",
+        MISTRAL_API_KEY: "k",
+        ANTHROPIC_API_KEY: "k",
+      }).map((text) => text.split(" ")[0]),
+    ).toEqual(["azure-openai", "openai", "anthropic", "gemini", "mistral", "grok", "ollama", "builtin"]);
+  });
+
+  it.each([{ AZURE_OPENAI_API_KEY: "k" }, { AZURE_OPENAI_ENDPOINT: "https://a.b" }, { OPENAI_API_KEY: "" }, { OPENAI_MODEL: "m" }])(
+    "%j is not enough",
+    (env) => {
+      expect(providersOf({ ...env, LLM_BUILTIN: "off" })).toEqual([]);
+    },
+  );
+
+  it.each([
+    { NATS_CONNECT_TIMEOUT_MS: "soon" },
+    { DEFAULT_AI_PROVIDER: "skynet" },
+    { LLM_TIMEOUT_MS: "0" },
+    { LLM_MAX_TOKENS: "many" },
+    { LLM_TEMPERATURE: "3" },
+    { LLM_MAX_CONCURRENCY: "0" },
+    { LLM_CONTEXT_LIMIT: "0" },
+    { LLM_QUERY_INTERVAL_SECONDS: "7" },
+    { LLM_BUILTIN: "perhaps" },
+    { OPENAI_BASE_URL: "ftp://x" },
+    { ANTHROPIC_BASE_URL: "https://user:password@host" },
+    { GOOGLE_BASE_URL: "https://host/?key=1" },
+    { MISTRAL_BASE_URL: "here" },
+    { XAI_BASE_URL: "https://host/#part" },
+    { OLLAMA_BASE_URL: "localhost:11434" },
+    { AZURE_OPENAI_ENDPOINT: "x" },
+  ])("refuses %j", (env) => {
+    const [name = ""] = Object.keys(env);
+    expect(() => parseIntelligenceConfig(env)).toThrow(ConfigError);
+    expect(() => parseIntelligenceConfig(env)).toThrow(name);
+  });
+
+  it("names every bad setting at once", () => {
+    expect(() => parseIntelligenceConfig({ LLM_TIMEOUT_MS: "x", OPENAI_BASE_URL: "x" })).toThrow(/LLM_TIMEOUT_MS.*\n.*OPENAI_BASE_URL/);
+  });
+
+  it("describes every setting", () => {
+    const undescribed = Object.entries(IntelligenceEnv.shape).filter(([, schema]) => (schema.description ?? "") === "");
+    expect(undescribed.map(([name]) => name)).toEqual([]);
+  });
 });
