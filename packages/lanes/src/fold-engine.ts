@@ -67,6 +67,23 @@ export class FoldEngine<Input, State, Config> {
     return this.#state.coldCandidates(keys);
   }
 
+  /** Config records that these items speak of and that the config at `reg` does not hold. @throws FoldFailure */
+  missingConfig(items: readonly Item<Input>[], reg: number): string[] {
+    const ids = new Set<string>();
+    if (this.#family.missingConfig === undefined) return [];
+    const config = this.#configFor(reg);
+    for (const item of items) {
+      if (item.kind !== "input") continue;
+      try {
+        const id = this.#family.missingConfig(config, item.input);
+        if (id !== undefined) ids.add(id);
+      } catch (error) {
+        throw new FoldFailure(item, error);
+      }
+    }
+    return [...ids];
+  }
+
   /**
    * Folds items that all use the config of `reg`.
    * @param isEmitting false in replays: outputs and side effects of these inputs exist already.

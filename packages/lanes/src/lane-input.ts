@@ -11,9 +11,11 @@ import type { LaneFamily } from "./types.ts";
 /** 16 lanes over one connection stay below the server's limit of 64 MiB per connection. */
 const BYTES_IN_FLIGHT = 2_304 * 1024;
 
+type InputFamilyOf<Input> = Pick<LaneFamily<Input, never, never>, "input" | "decode" | "isInputLossy">;
+
 export class LaneInput<Input> {
   readonly stream: string;
-  readonly #family: Pick<LaneFamily<Input, never, never>, "input" | "decode">;
+  readonly #family: InputFamilyOf<Input>;
   readonly #log: Logger;
   readonly #queue = new InputQueue();
   readonly #skipped: ReadonlySet<string>;
@@ -23,7 +25,7 @@ export class LaneInput<Input> {
   /** @param onLost told how many inputs are gone for good. */
   constructor(
     nats: Nats,
-    family: Pick<LaneFamily<Input, never, never>, "input" | "decode">,
+    family: InputFamilyOf<Input>,
     lane: number,
     fromSeq: number,
     skipped: readonly PoisonItem[],
@@ -41,8 +43,9 @@ export class LaneInput<Input> {
       log,
       onMessage: (message) => this.#queue.push(message),
       onGap: ({ from, to }) => {
-        // Loud, not fatal: the inputs are gone for good, and refusing to run would not bring them back.
-        this.#log.error({ from, to }, "lanes.input_lost");
+        // Not fatal: the inputs are gone for good, and refusing to run would not bring them back. Loud, unless the stream may drop them.
+        if (family.isInputLossy === true) this.#log.debug({ from, to }, "lanes.input_dropped");
+        else this.#log.error({ from, to }, "lanes.input_lost");
         onLost(to - from + 1);
         this.#gapTo = Math.max(this.#gapTo, to);
         this.#queue.wake();

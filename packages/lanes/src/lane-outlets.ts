@@ -19,7 +19,7 @@ export interface OutletDeps {
 }
 
 export class LaneOutlets {
-  readonly #family: Pick<LaneFamily<never, never, never>, "input" | "service">;
+  readonly #family: Pick<LaneFamily<never, never, never>, "input" | "service" | "isInputLossy">;
   readonly #lane: number;
   readonly #deps: OutletDeps;
   readonly #store: SnapshotStore;
@@ -33,7 +33,7 @@ export class LaneOutlets {
 
   /** @param mayGoOn false when the lane is stopped or lost: nothing is repeated then. */
   constructor(
-    family: Pick<LaneFamily<never, never, never>, "input" | "service">,
+    family: Pick<LaneFamily<never, never, never>, "input" | "service" | "isInputLossy">,
     lane: number,
     deps: OutletDeps,
     store: SnapshotStore,
@@ -80,7 +80,7 @@ export class LaneOutlets {
   }
 
   /**
-   * Purges finished input when its stream is nearly full: only unfinished input may make it refuse. Looks every `purgeCheckMs`, beside the
+   * Purges finished input when its stream is nearly full: only unfinished input may make it refuse. A lossy stream makes room by itself. Looks every `purgeCheckMs`, beside the
    * folding, which must not wait for a slow answer.
    */
   purgeInput(safePoint: number): void {
@@ -101,7 +101,8 @@ export class LaneOutlets {
         await this.#store.forgetHistoryBefore(state.firstSeq);
         this.#forgottenBefore = state.firstSeq;
       }
-      if (state.bytes < options.purgeAboveShare * state.maxBytes || safePoint < state.firstSeq) return;
+      if (this.#family.isInputLossy === true || state.bytes < options.purgeAboveShare * state.maxBytes || safePoint < state.firstSeq)
+        return;
       const purged = await purgeStream(nats, this.#stream, { seq: safePoint + 1 });
       this.#log.info({ stream: this.#stream, below: safePoint + 1, purged }, "lanes.input_purged");
     } catch (error) {

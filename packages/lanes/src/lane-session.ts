@@ -21,13 +21,11 @@ import { CorruptSnapshot, type Head, type SnapshotStore } from "./snapshot-store
 import { Snapshotter } from "./snapshotter.ts";
 import { type LaneFamily, LogReplaced, OwnershipLost } from "./types.ts";
 
-/** Frames may be this large at most; JetStream's limit is 1 MiB with headers. */
-const HARD_FRAME_BYTES = 1024 * 1024 - 16 * 1024;
 /** Small enough that timers (lease renewals) of the process run on time between chunks. */
 const REPLAY_CHUNK_EVENTS = 1_024;
-const ADOPT_EVERY_MS = 1_000;
 /** With that many changes since the oldest snapshot, config is adopted once a minute only: frames carry the list. */
 const MANY_CHANGES = 256;
+const REGISTRY_STREAM = "REGISTRY";
 const STOP_SNAPSHOT_WITHIN_MS = 5_000;
 
 export interface SessionDeps<Input, State, Config> extends RunnerDeps<Config> {
@@ -116,6 +114,9 @@ export class LaneSession<Input, State, Config> {
   #resumeAt: number;
   #lastFrameAt: number;
   #lastAdoptAt = Number.NEGATIVE_INFINITY;
+  /** Ids that the registry does not hold at `#missingAt`. */
+  readonly #missing = new Set<string>();
+  #missingAt = -1;
 
   constructor(
     deps: SessionDeps<Input, State, Config>,
@@ -206,7 +207,10 @@ export class LaneSession<Input, State, Config> {
     const first = items[0];
     const last = items.at(-1);
     if (!first || !last) return;
-    if (this.#resumeAt === 0) this.#adoptConfig(first.seq);
+    if (this.#resumeAt === 0) {
+      this.#adoptConfig(first.seq);
+      await this.#adoptMissingConfig(first.seq, items);
+    }
     const reg = this.registryLog.at(first.seq);
     await this.#loadColdKeys(items);
     let fresh = items;
@@ -229,7 +233,7 @@ export class LaneSession<Input, State, Config> {
 
   #framesOf(context: FrameContext, outputs: readonly ItemOutputs[]): BuiltFrame[] {
     try {
-      return buildFrames(context, outputs, this.#deps.options.maxFrameBytes, HARD_FRAME_BYTES);
+      return buildFrames(context, outputs, this.#deps.options.maxFrameBytes, this.#deps.options.hardFrameBytes);
     } catch (error) {
       // What no message can hold is poison like any other.
       throw error instanceof OutputTooLarge ? new FoldFailure(error.at, error) : error;
@@ -341,10 +345,28 @@ export class LaneSession<Input, State, Config> {
     const reg = this.#deps.registry.position();
     if (reg <= this.registryLog.current) return;
     const now = this.#deps.clock.monotonicMs();
-    const every = this.registryLog.length >= MANY_CHANGES ? 60_000 : ADOPT_EVERY_MS;
+    const every = this.registryLog.length >= MANY_CHANGES ? 60_000 : this.#deps.options.adoptConfigEveryMs;
     if (now - this.#lastAdoptAt < every) return;
     this.#lastAdoptAt = now;
     this.registryLog.adopt(firstSeq, reg);
+  }
+
+  /** An input may speak of a record that was written just before it: then the registry is read up to now before anything is folded. */
+  async #adoptMissingConfig(firstSeq: number, items: readonly Item<Input>[]): Promise<void> {
+    const { registry, outlets, nats } = this.#deps;
+    const current = this.registryLog.current;
+    if (this.#missingAt !== current) {
+      this.#missingAt = current;
+      this.#missing.clear();
+    }
+    const unknown = this.#engine.missingConfig(items, current).filter((id) => !this.#missing.has(id));
+    if (unknown.length === 0) return;
+    await outlets.untilDone(async () => registry.waitFor((await streamState(nats, REGISTRY_STREAM)).lastSeq));
+    for (const id of unknown) this.#missing.add(id);
+    const position = registry.position();
+    if (position <= current) return;
+    this.#missingAt = position;
+    this.registryLog.adopt(firstSeq, position);
   }
 
   #frameContext(reg: number): FrameContext {

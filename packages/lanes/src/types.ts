@@ -49,12 +49,22 @@ export interface LaneFamily<Input, State, Config> {
   outputStream: string;
   /** Who is named in dead letters; must be allowed to publish `dlq.<service>`. */
   service: string;
+  /**
+   * The input stream drops its oldest by itself (bytes or age) and nobody promised more: lost input is counted and not an error, and the
+   * stream is never purged. `refold` then proves nothing once something was dropped.
+   */
+  isInputLossy?: boolean;
   /** Version of the serialised state. A snapshot with a newer one is refused. */
   schema: number;
   /** One stored message into its items in order, always the same number for the same bytes. A throw makes the whole message one bad item. */
   decode(data: Uint8Array): Decoded<Input>[];
   /** Every state key the fold of this input may touch. The first one decides nothing special. */
   keysOf(input: Input): readonly string[];
+  /**
+   * Id of a config record that this input speaks of and that `config` does not hold. The engine then first reads the registry up to now,
+   * once per id and position, so that a record is never missed that was written before the input was.
+   */
+  missingConfig?(config: Config, input: Input): string | undefined;
   newState(key: string): State;
   /** Pure and deterministic. A throw is a bug in the fold: see "Poison" in the README. */
   fold(context: FoldContext<State, Config>, input: Input, position: Position): void;
@@ -83,6 +93,10 @@ export interface LaneOptions {
   emptyFrameMs: number;
   idleFrameMs: number;
   maxFrameBytes: number;
+  /** What one input item puts out may be this large; more is poison. With headers below the output stream's largest message. */
+  hardFrameBytes: number;
+  /** A newer registry position is taken into use at most this often. */
+  adoptConfigEveryMs: number;
   leaseTtlMs: number;
   renewMs: number;
   /** Stop publishing when the last confirmed renewal is older than this. */
@@ -110,6 +124,8 @@ export const DEFAULT_OPTIONS: LaneOptions = {
   emptyFrameMs: 1_000,
   idleFrameMs: 600_000,
   maxFrameBytes: 512 * 1024,
+  hardFrameBytes: 1024 * 1024 - 16 * 1024,
+  adoptConfigEveryMs: 1_000,
   leaseTtlMs: 5_000,
   renewMs: 1_500,
   selfFenceMs: 3_500,

@@ -35,7 +35,7 @@ export interface ReaderOptions {
   /** `onMessage` threw or rejected: the reader has stopped; its position is before that message. */
   onError?(error: unknown): void;
   /**
-   * Default 8 MiB; at least 2.25 MiB, so that two of the largest messages fit. The sum over all readers of a connection must stay
+   * Default 8 MiB; at least 2.25 MiB, so that two messages of 1 MiB fit; a message over half of it is fetched alone. The sum over all readers of a connection must stay
    * well below the server's `max_pending` (64 MiB), or a busy process is cut off as a slow consumer.
    */
   maxBytesInFlight?: number;
@@ -66,6 +66,8 @@ interface Slot {
   pull: number;
   /** Messages the server still owes for the outstanding pull; 0 = no pull. */
   owed: number;
+  /** The pull has a byte budget and nothing came for it yet. */
+  isFresh: boolean;
 }
 
 export function openReader(nats: Nats, options: ReaderOptions): Reader {
@@ -81,7 +83,7 @@ class OrderedReader implements Reader {
   readonly #options: ReaderOptions;
   readonly #inbox: string;
   readonly #maxPullBytes: number;
-  readonly #slots: Slot[] = Array.from({ length: SLOTS }, (_, index) => ({ index, pull: 0, owed: 0 }));
+  readonly #slots: Slot[] = Array.from({ length: SLOTS }, (_, index) => ({ index, pull: 0, owed: 0, isFresh: false }));
   readonly #queue: ReadMessage[] = [];
   readonly #closers: (() => void)[] = [];
   #consumer = "";
@@ -95,6 +97,8 @@ class OrderedReader implements Reader {
   #heardAt = 0;
   #retry: NodeJS.Timeout | undefined;
   #draining: Promise<void> | undefined;
+  /** The next message does not fit a pull's byte budget: it is asked for alone, without one. */
+  #isNextLarge = false;
   #isStopped = false;
   #caughtUpAt: number | undefined;
   #resolveCaughtUp: () => void;
@@ -183,6 +187,7 @@ class OrderedReader implements Reader {
       this.#consumerSeq = 0;
       this.#healthySince = this.#heardAt = performance.now();
       for (const slot of this.#slots) slot.owed = 0;
+      this.#isNextLarge = false;
       if ((created.num_pending ?? 0) === 0) this.#markCaughtUpAt(this.#received);
       this.#pull();
     } catch (error) {
@@ -236,21 +241,24 @@ class OrderedReader implements Reader {
 
   #pull(): void {
     if (this.#consumer === "" || this.#queue.length > 0 || this.#isStopped || !this.#nats.connected()) return;
-    for (const slot of this.#slots) {
-      if (slot.owed > 0) continue;
-      slot.pull++;
-      slot.owed = PULL_MESSAGES;
-      this.#connection.publish(
-        `$JS.API.CONSUMER.MSG.NEXT.${this.#options.stream}.${this.#consumer}`,
-        JSON.stringify({
-          batch: PULL_MESSAGES,
-          max_bytes: this.#maxPullBytes,
-          expires: PULL_EXPIRES_MS * 1e6,
-          idle_heartbeat: HEARTBEAT_MS * 1e6,
-        }),
-        { reply: `${this.#inbox}.${slot.index}.${slot.pull}` },
-      );
+    if (this.#isNextLarge) {
+      const [slot] = this.#slots;
+      if (slot === undefined || this.#slots.some((other) => other.owed > 0)) return;
+      this.#isNextLarge = false;
+      return this.#ask(slot, { batch: 1 });
     }
+    for (const slot of this.#slots) if (slot.owed === 0) this.#ask(slot, { batch: PULL_MESSAGES, max_bytes: this.#maxPullBytes });
+  }
+
+  #ask(slot: Slot, limits: { batch: number; max_bytes?: number }): void {
+    slot.pull++;
+    slot.owed = limits.batch;
+    slot.isFresh = limits.max_bytes !== undefined;
+    this.#connection.publish(
+      `$JS.API.CONSUMER.MSG.NEXT.${this.#options.stream}.${this.#consumer}`,
+      JSON.stringify({ ...limits, expires: PULL_EXPIRES_MS * 1e6, idle_heartbeat: HEARTBEAT_MS * 1e6 }),
+      { reply: `${this.#inbox}.${slot.index}.${slot.pull}` },
+    );
   }
 
   #receive(slot: Slot, msg: ClientMsg): void {
@@ -269,6 +277,7 @@ class OrderedReader implements Reader {
     }
     this.#received = delivery.streamSeq;
     if (slot.owed > 0) slot.owed--;
+    slot.isFresh = false;
     if (delivery.pending === 0) this.#markCaughtUpAt(delivery.streamSeq);
     const headers: MsgHdrs | undefined = msg.headers;
     const message: ReadMessage = {
@@ -289,6 +298,8 @@ class OrderedReader implements Reader {
     if (status === 100) return; // heartbeat
     slot.owed = 0;
     const description = msg.headers?.description ?? "";
+    // A budget that is used up says the same; only one that nothing came out of is too small for the message.
+    if (slot.isFresh && /exceeds maxbytes/i.test(description)) this.#isNextLarge = true;
     if (status === 408 || status === 404 || (status === 409 && /batch completed|maxbytes|leadership/i.test(description)))
       return this.#pull();
     this.#restart(`${status} ${description}`);

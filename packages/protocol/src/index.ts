@@ -7,6 +7,7 @@ export * from "./errors.ts";
 export * from "./feed-frames.ts";
 export * from "./feed-log.ts";
 export * from "./feed-record.ts";
+export * from "./feed-requests.ts";
 export * from "./frame.ts";
 export * from "./hosts.ts";
 export * from "./http-answers.ts";
