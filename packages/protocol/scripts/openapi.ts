@@ -1,193 +1,37 @@
 /**
- * OpenAPI 3.1 of the public HTTP routes that exist today. Paths and owners come from the route table: an operation without a row there,
- * or a public row without an operation here, is an error. The operator API (`/admin/*`) is not public and not described here.
+ * OpenAPI 3.1 of the public HTTP routes. Paths and owners come from the route table: an operation without a row there, or a public row without
+ * an operation here, is an error. Not described: the operator API (`/admin/*`), the files of the reference page, and answers to unknown paths.
  */
-import { COLLECTOR_TYPES, ERRORS, type ErrorCode, FEED_INCLUDES, ROUTES, routeOf } from "../src/index.ts";
-import { collectorEventName, type JsonObject, jsonSchemas } from "./json-schemas.ts";
+import { type Route, ROUTES, routeOf, type ServiceName } from "../src/index.ts";
+import { type JsonObject, jsonSchemas } from "./json-schemas.ts";
+import { ACCOUNT_OPERATIONS } from "./openapi-accounts.ts";
+import type { Described } from "./openapi-parts.ts";
+import { REFERENCE_OPERATIONS } from "./openapi-reference.ts";
+import { SIGNALS_OPERATIONS } from "./openapi-signals.ts";
 
-interface Operation {
-  method: "get" | "post" | "delete";
-  path: string;
-  id: string;
-  summary: string;
-  parameters?: JsonObject[];
-  body?: JsonObject;
-  success: { status: number; description: string; schema?: JsonObject };
-  errors: ErrorCode[];
-  /** The key may also come as `?key=`. */
-  queryKey?: boolean;
-  open?: boolean;
-}
+const OPERATIONS: readonly Described[] = [...SIGNALS_OPERATIONS, ...ACCOUNT_OPERATIONS, ...REFERENCE_OPERATIONS];
 
-const ref = (name: string): JsonObject => ({ $ref: `#/components/schemas/${name}` });
-const query = (name: string, description: string, schema: JsonObject = { type: "string" }): JsonObject => ({
-  name,
-  in: "query",
-  description,
-  schema,
-});
-const inPath = (name: string): JsonObject => ({ name, in: "path", required: true, schema: { type: "string", maxLength: 128 } });
-
-const intake: ErrorCode[] = [
-  "invalid_json",
-  "invalid_request",
-  "missing_api_key",
-  "invalid_api_key",
-  "expired_token",
-  "domain_not_allowed",
-  "origin_not_allowed",
-  "insufficient_scope",
-  "method_not_allowed",
-  "rate_limit_exceeded",
-  "overloaded",
-];
-const withBody: ErrorCode[] = ["payload_too_large", "unsupported_media_type"];
-
-const feedParameters = [
-  query("cursor", "Resume after this position"),
-  query("since", "Resume from a time: ms since epoch, or an age such as -15m"),
-  query("onGap", "`fail` answers 410 instead of a gap frame", { enum: ["continue", "fail"] }),
-  query("include", `Comma-separated optional members: ${FEED_INCLUDES.join(", ")}`),
-  query("dialect", "Names and scales of scores", { enum: ["1", "2"] }),
-  query("eventTypes", "Filter; every member of FeedFilterWire is a parameter, `min.<score>` and `max.<score>` are bounds"),
-];
-
-const feed = (path: string, id: string): Operation => ({
-  method: "get",
-  path,
-  id,
-  summary: "Signals Feed: upgrade to a WebSocket; messages are described in asyncapi.json",
-  parameters: feedParameters,
-  success: { status: 101, description: "Switched to WebSocket" },
-  errors: [
-    "invalid_request",
-    "invalid_cursor",
-    "invalid_filter",
-    "missing_api_key",
-    "invalid_api_key",
-    "expired_token",
-    "plan_upgrade_required",
-    "insufficient_scope",
-    "key_type_not_allowed",
-    "origin_not_allowed",
-    "method_not_allowed",
-    "cursor_expired",
-    "upgrade_required",
-    "too_many_connections",
-    "rate_limit_exceeded",
-    "overloaded",
-    "draining",
-  ],
-  queryKey: true,
-});
-
-const OPERATIONS: readonly Operation[] = [
-  {
-    method: "post",
-    path: "/v1/events",
-    id: "postEvents",
-    summary: "Collector: post a batch of visitor events. 202 means: what is counted as accepted is durable",
-    body: {
-      type: "object",
-      required: ["events"],
-      properties: {
-        events: {
-          type: "array",
-          minItems: 1,
-          maxItems: 100,
-          items: { oneOf: COLLECTOR_TYPES.map((type) => ref(collectorEventName(type))) },
-        },
-        sentAt: { type: "number", description: "The client's clock when it sent the batch, ms" },
-      },
-    },
-    success: { status: 202, description: "Stored", schema: ref("BatchAnswer") },
-    errors: [...intake, ...withBody, "key_type_not_allowed", "invalid_batch"],
-    queryKey: true,
-  },
-  {
-    method: "post",
-    path: "/v1/consent/receipt",
-    id: "postConsentReceipt",
-    summary: "Record a consent decision",
-    body: ref("ConsentReceipt"),
-    success: { status: 202, description: "Recorded", schema: ref("ConsentReceiptAnswer") },
-    errors: [...intake, ...withBody],
-    queryKey: true,
-  },
-  {
-    method: "get",
-    path: "/v1/consent/config",
-    id: "getConsentConfig",
-    summary: "Privacy settings of the site, for a page's SDK",
-    success: { status: 200, description: "Settings", schema: ref("ConsentConfigAnswer") },
-    errors: intake,
-    queryKey: true,
-  },
-  {
-    method: "post",
-    path: "/v1/optout",
-    id: "postOptOut",
-    summary: "Opt a visitor out: state is erased, events are no longer taken",
-    body: ref("OptOutRequest"),
-    success: { status: 202, description: "Opted out", schema: ref("OptOutAnswer") },
-    errors: [...intake, ...withBody],
-  },
-  {
-    method: "delete",
-    path: "/v1/optout/{visitorId}",
-    id: "deleteOptOut",
-    summary: "Opt a visitor in again",
-    parameters: [inPath("visitorId")],
-    success: { status: 202, description: "Opted in", schema: ref("OptOutAnswer") },
-    errors: intake,
-  },
-  {
-    method: "get",
-    path: "/v1/signals/{visitorId}",
-    id: "getVisitorContext",
-    summary: "The last labels of one visitor",
-    parameters: [inPath("visitorId"), query("sessionId", "Only this session")],
-    success: {
-      status: 200,
-      description: "Snapshot; `pending` is true while events accepted before the request are still being scored",
-      schema: { allOf: [ref("VisitorContext"), { type: "object", properties: { pending: { const: true } } }] },
-    },
-    errors: [
-      "invalid_request",
-      "missing_api_key",
-      "invalid_api_key",
-      "expired_token",
-      "plan_upgrade_required",
-      "insufficient_scope",
-      "origin_not_allowed",
-      "visitor_not_active",
-      "method_not_allowed",
-      "rate_limit_exceeded",
-      "overloaded",
-    ],
-  },
-  feed("/v1/signals/stream", "openFeed"),
-  feed("/signals/stream", "openFeedShort"),
-  {
-    method: "get",
-    path: "/health",
-    id: "getHealth",
-    summary: "Health of the process, and of every service behind it",
-    success: { status: 200, description: "Up or degraded; 503 with the same body when down", schema: ref("HealthAnswer") },
-    errors: [],
-    open: true,
-  },
-];
+/** Rows of the table that are no operations of the API. */
+const UNDESCRIBED = ["/api/*rest", "/docs/*rest"];
+/** Owners whose rows are described by their next change. */
+const NEXT: readonly ServiceName[] = ["routing", "intelligence"];
+/** Of every service, answered by the process. */
+const OF_THE_PROCESS = ["/health"];
 
 export function openApi(): JsonObject {
   const paths: Record<string, JsonObject> = {};
-  for (const operation of OPERATIONS) {
-    const route = routeOf(operation.path);
-    if (!route && operation.path !== "/health") throw new Error(`${operation.path} is not in the route table`);
-    paths[operation.path] = { ...paths[operation.path], [operation.method]: describe(operation, route?.owner) };
+  const described = new Set<Route>();
+  for (const { method, path, document } of OPERATIONS) {
+    const route = routeOf(path);
+    if (route) described.add(route);
+    if ((!route || UNDESCRIBED.includes(route.path)) && !OF_THE_PROCESS.includes(path))
+      throw new Error(`${path} is not in the route table`);
+    if (paths[path]?.[method] !== undefined) throw new Error(`${method} ${path} is described twice`);
+    const { operationId, summary, ...rest } = document;
+    paths[path] = { ...paths[path], [method]: { operationId, summary, ...(route ? { tags: [route.owner] } : {}), ...rest } };
   }
-  for (const route of ROUTES.filter((r) => r.envelope !== "api")) {
-    if (route.auth !== "admin" && !OPERATIONS.some(({ path }) => routeOf(path) === route))
+  for (const route of ROUTES) {
+    if (route.auth !== "admin" && !NEXT.includes(route.owner) && !UNDESCRIBED.includes(route.path) && !described.has(route))
       throw new Error(`${route.path} is not described`);
   }
   const schemas = [...jsonSchemas("draft-2020-12", (name) => `#/components/schemas/${name}`)].map(([name, schema]) => {
@@ -198,9 +42,10 @@ export function openApi(): JsonObject {
   return {
     openapi: "3.1.0",
     info: {
-      title: "Headwater: Signals surface",
+      title: "Headwater",
       version: "1",
-      description: "Visitor events in, labeled events out. Generated from packages/protocol; do not edit.",
+      description:
+        "Signals: visitor events in, labeled events out. Feeds: accounts, upstream live feeds, topics. Generated from packages/protocol; do not edit.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "http://127.0.0.1:7210" }],
@@ -208,47 +53,17 @@ export function openApi(): JsonObject {
     components: {
       securitySchemes: {
         header: { type: "apiKey", in: "header", name: "X-API-Key" },
-        bearer: { type: "http", scheme: "bearer" },
+        bearer: { type: "http", scheme: "bearer", description: "An API key" },
         query: {
           type: "apiKey",
           in: "query",
           name: "key",
           description: "For beacons and browsers that cannot set headers; redacted in logs",
         },
+        login: { type: "http", scheme: "bearer", bearerFormat: "JWT", description: "The token of register or login, valid for 7 days" },
       },
       schemas: Object.fromEntries(schemas.filter(([name]) => used.has(name))),
     },
-  };
-}
-
-function describe(operation: Operation, owner: string | undefined): JsonObject {
-  const { success } = operation;
-  const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of operation.errors) byStatus.set(ERRORS[code].status, [...(byStatus.get(ERRORS[code].status) ?? []), code]);
-  const failures = [...byStatus].sort(([a], [b]) => a - b);
-  const security = [{ header: [] }, { bearer: [] }, ...(operation.queryKey ? [{ query: [] }] : [])];
-  return {
-    operationId: operation.id,
-    summary: operation.summary,
-    ...(owner === undefined ? {} : { tags: [owner] }),
-    ...(operation.parameters ? { parameters: operation.parameters } : {}),
-    ...(operation.body ? { requestBody: { required: true, content: { "application/json": { schema: operation.body } } } } : {}),
-    responses: {
-      [success.status]: {
-        description: success.description,
-        ...(success.schema ? { content: { "application/json": { schema: success.schema } } } : {}),
-      },
-      ...Object.fromEntries(
-        failures.map(([status, codes]) => [
-          status,
-          {
-            description: codes.map((code) => `\`${code}\`: ${ERRORS[code].message}`).join("; "),
-            content: { "application/json": { schema: ref("ErrorAnswer") } },
-          },
-        ]),
-      ),
-    },
-    security: operation.open ? [] : security,
   };
 }
 

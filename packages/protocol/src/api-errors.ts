@@ -2,6 +2,16 @@
  * Error answers of `/api/*`: `{"success":false,"message":text,"code":CODE}` (`/api/llm/*` also `error` = message). On this surface the
  * message is the contract and the code is ours. Messages in use are listed here once; field-specific ones are made by their schema.
  */
+import { z } from "zod";
+
+/** Body of an error. `error` is there under `/api/llm` (= message) and when a rate limit is reached (`too_many_requests`). */
+export const ApiErrorAnswer = z.looseObject({
+  success: z.literal(false),
+  message: z.string(),
+  code: z.string(),
+  error: z.string().optional(),
+});
+
 export const API_ERRORS = {
   INVALID_PAYLOAD: { status: 400, message: "invalid payload" },
   INVALID_ID: { status: 400, message: "invalid id" },

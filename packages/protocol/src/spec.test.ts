@@ -2,7 +2,18 @@
 import fs from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { COLLECTOR_TYPES, ERRORS, FEED_CLOSE, ROUTES } from "./index.ts";
+import { ACCOUNT_ERRORS, API_ERRORS, COLLECTOR_TYPES, ERRORS, FEED_CLOSE, type Route, ROUTES, routeOf } from "./index.ts";
+
+interface Document {
+  paths: Record<string, Record<string, Operation>>;
+  components: { securitySchemes: Record<string, unknown> };
+}
+interface Operation {
+  operationId: string;
+  parameters?: { name: string; in: string }[];
+  responses: Record<string, { description: string }>;
+  security: Record<string, string[]>[];
+}
 
 const folder = path.resolve(import.meta.dirname, "../spec");
 const read = (name: string): string => fs.readFileSync(path.join(folder, name), "utf8");
@@ -24,15 +35,43 @@ describe("generated specifications", () => {
     const held = Object.keys(document.components.schemas);
     for (const [, name] of text.matchAll(/"#\/components\/schemas\/([^"]+)"/g)) expect(held).toContain(name);
   });
-  it("describes every public route", () => {
+  it("describes every public route, and nothing that is none", () => {
     const document: { paths: Record<string, unknown> } = JSON.parse(openApi);
-    for (const route of ROUTES.filter((r) => r.auth !== "admin" && r.envelope === "signals")) {
-      const start = route.path.replace(/[:*].*$/, "");
-      expect(
-        Object.keys(document.paths).some((name) => name.startsWith(start)),
-        route.path,
-      ).toBe(true);
+    const paths = Object.keys(document.paths).map((name) => name.replaceAll(/\{(\w+)\}/g, ":$1"));
+    // Files and answers to unknown paths are no operations.
+    const described = ROUTES.filter(
+      (route) =>
+        route.auth !== "admin" &&
+        route.owner !== "routing" &&
+        route.owner !== "intelligence" &&
+        !["/api/*rest", "/docs/*rest"].includes(route.path),
+    );
+    for (const route of described) expect(paths.some((name) => routeOf(name) === route), route.path).toBe(true); // biome-ignore format: one line
+    for (const name of paths) expect(name === "/health" || described.includes(routeOf(name) as Route), name).toBe(true);
+  });
+  it("is a valid OpenAPI document in what tools rely on", () => {
+    const document: Document = JSON.parse(openApi);
+    const schemes = Object.keys(document.components.securitySchemes);
+    const ids: string[] = [];
+    for (const [name, item] of Object.entries(document.paths)) {
+      for (const [method, operation] of Object.entries(item)) {
+        const where = `${method} ${name}`;
+        expect(["get", "post", "put", "patch", "delete"], where).toContain(method);
+        ids.push(operation.operationId);
+        const inPath = (operation.parameters ?? []).filter((parameter) => parameter.in === "path").map((parameter) => parameter.name);
+        expect(inPath, where).toEqual([...name.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter));
+        expect(
+          Object.keys(operation.responses).every((status) => /^[1-5]\d\d$/.test(status)),
+          where,
+        ).toBe(true);
+        expect(
+          Object.values(operation.responses).every(({ description }) => description.length > 0),
+          where,
+        ).toBe(true);
+        for (const scheme of operation.security.flatMap((one) => Object.keys(one))) expect(schemes, where).toContain(scheme);
+      }
     }
+    expect(new Set(ids).size).toBe(ids.length);
   });
   it("names every type of event and every close code", () => {
     for (const type of COLLECTOR_TYPES) expect(openApi).toContain(`"const": "${type}"`);
@@ -40,5 +79,15 @@ describe("generated specifications", () => {
   });
   it("promises no answer that nobody can give", () => {
     for (const [, code] of openApi.matchAll(/`([a-z_]+)`: /g)) expect(Object.keys(ERRORS)).toContain(code);
+    const document: Document = JSON.parse(openApi);
+    const messages = { ...API_ERRORS, ...ACCOUNT_ERRORS };
+    for (const { responses } of Object.values(document.paths).flatMap((item) => Object.values(item))) {
+      for (const [status, { description }] of Object.entries(responses)) {
+        for (const [, code, message] of description.matchAll(/`([A-Z_]+)`: (.*?)(?=; `|$)/g)) {
+          const known = Object.entries(messages).find(([name]) => name === code)?.[1];
+          if (known) expect([status, message]).toEqual([String(known.status), known.message]);
+        }
+      }
+    }
   });
 });
