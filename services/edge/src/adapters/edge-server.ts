@@ -132,7 +132,8 @@ export class EdgeServer {
     const options: ServerOptions<typeof ReasonedSocket> & { maxFragments: number; maxBufferedChunks: number } = {
       noServer: true,
       maxFragments: 64,
-      maxBufferedChunks: 256,
+      // A frame may come in segments of a few hundred bytes.
+      maxBufferedChunks: Math.max(256, Math.ceil(surface.limits.maxInboundBytes / 256)),
       WebSocket: ReasonedSocket,
       perMessageDeflate: false,
       clientTracking: false,

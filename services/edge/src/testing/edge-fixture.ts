@@ -2,30 +2,42 @@
  * A whole edge for integration tests: real nats-server, real HTTP listener, a frame publisher in place of scoring and a table of keys in
  * place of auth. Never imported by product code.
  */
-import { createPublisher, ensureStreams, type Nats, openNats, type Publisher } from "@headwater/messaging";
+import {
+  createPublisher,
+  ensureStreams,
+  type Nats,
+  openNats,
+  type Publisher,
+  type SessionVerification,
+  type SharedLimiter,
+} from "@headwater/messaging";
 import {
   type Credential,
+  type FeedRecord,
   natsPermissions,
   type Plan,
   PLAN_LIMITS,
   type PlanLimits,
   type RegistryAggregate,
+  type SessionCredential,
   SiteSettings,
   streamSpecs,
   subjects,
 } from "@headwater/protocol";
 import { type Clock, listenHttp, type Logger, type Service, systemClock } from "@headwater/runtime";
-import { quietLogger, startNats, type TestNats } from "@headwater/testkit";
+import { quietLogger, startNats, type TestNats, until } from "@headwater/testkit";
 import { type EdgeConfig, parseEdgeConfig } from "../config.ts";
 import type { Verification } from "../domain/handshake.ts";
 import { startEdge } from "../service.ts";
-import { type TestOutput, testFrame } from "./test-frame.ts";
+import { type TestOutput, testFrame, type TopicOutput, topicFrame } from "./test-frame.ts";
 
 export interface RunningEdge {
   service: Service;
   port: number;
   /** `ws://127.0.0.1:<port>` */
   url: string;
+  /** Resolves when the edge has seen the registry up to here. */
+  knows(registrySeq: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -34,6 +46,18 @@ export interface EdgeFixture {
   client: Nats;
   publisher: Publisher;
   keys: Map<string, Verification>;
+  sessions: Map<string, SessionVerification>;
+  /** Registers a login token that the fake auth knows. @returns id of its session. */
+  addSession(
+    token: string,
+    tenantId: string,
+    overrides?: Partial<Omit<SessionCredential, "limits">> & { limits?: Partial<PlanLimits> },
+  ): string;
+  /** Registers a feed of the tenant and waits until every running edge knows it. */
+  addFeed(id: string, tenantId: string, overrides?: Partial<FeedRecord>): Promise<void>;
+  removeFeed(id: string): Promise<void>;
+  /** One frame of TOPICS. @returns stream sequence. */
+  publishTopics(outputs: readonly TopicOutput[], options?: { lane?: number }): Promise<number>;
   /** Registers a key that the fake auth knows. */
   addKey(
     key: string,
@@ -69,6 +93,14 @@ export async function startEdgeFixture(options: { signalsMaxBytes?: number } = {
   );
   const publisher = createPublisher(client);
   const keys = new Map<string, Verification>();
+  const sessions = new Map<string, SessionVerification>();
+  const register = async (aggregate: RegistryAggregate, id: string, data: unknown): Promise<number> => {
+    const record = { v: 1, type: `${aggregate}.changed`, aggregate, id, at: "2026-01-01T00:00:00Z", data };
+    return (await publisher.publish(subjects.registry(aggregate, id), JSON.stringify(record))).seq;
+  };
+  const everyoneKnows = async (seq: number): Promise<void> => {
+    for (const edge of running) await edge.knows(seq);
+  };
   const running = new Set<RunningEdge>();
   let frames = 0;
   return {
@@ -76,12 +108,36 @@ export async function startEdgeFixture(options: { signalsMaxBytes?: number } = {
     client,
     publisher,
     keys,
+    sessions,
+    addSession(token, tenantId, overrides = {}) {
+      const { limits, ...rest } = overrides;
+      const session: SessionCredential = {
+        sessionId: `sid_${token}`,
+        userId: `user_${tenantId}`,
+        email: "dev@example.com",
+        username: "Dev",
+        tenantId,
+        tenantSlug: tenantId,
+        plan: "free",
+        expiresAt: "2999-01-01T00:00:00Z",
+        reg: 0,
+        ...rest,
+        limits: { ...PLAN_LIMITS.free, ...limits },
+      };
+      sessions.set(token, { ok: true, session });
+      return session.sessionId;
+    },
+    addFeed: async (id, tenantId, overrides = {}) => everyoneKnows(await register("feed", id, testFeed(id, tenantId, overrides))),
+    removeFeed: async (id) => everyoneKnows(await register("feed", id, null)),
+    async publishTopics(outputs, { lane = 0 } = {}) {
+      return (await publisher.publish(subjects.lane("topics", lane), topicFrame(outputs, ++frames))).seq;
+    },
     addKey(key, tenantId, plan = "scale", overrides = {}) {
       const { limits, ...rest } = overrides;
       keys.set(key, {
         ok: true,
         credential: {
-          keyId: `id_${key}`,
+          keyId: `id_${key.replace(/\W/g, "_")}`,
           keyType: "server",
           tenantId,
           tenantSlug: tenantId,
@@ -118,6 +174,8 @@ export async function startEdgeFixture(options: { signalsMaxBytes?: number } = {
             encryptionKey: "e".repeat(32),
           },
           verify: async (key) => keys.get(key) ?? { ok: false, code: "invalid" },
+          verifySession: async (token) => sessions.get(token) ?? { ok: false, code: "invalid" },
+          limiter: localHolds(),
         },
       );
       const http = await listenHttp({ services: [service], host: "127.0.0.1", port: 0, log, health: () => service.health() });
@@ -125,6 +183,7 @@ export async function startEdgeFixture(options: { signalsMaxBytes?: number } = {
         service,
         port: http.port,
         url: `ws://127.0.0.1:${http.port}`,
+        knows: (seq) => until(`the edge has registry ${seq}`, () => Number(service.status()["registry"]) >= seq),
         async stop() {
           if (!running.delete(edge)) return;
           await service.stop();
@@ -137,14 +196,53 @@ export async function startEdgeFixture(options: { signalsMaxBytes?: number } = {
     async publish(outputs, { lane = 0, in: inSeq = ++frames } = {}) {
       return (await publisher.publish(subjects.lane("signals", lane), testFrame(outputs, inSeq))).seq;
     },
-    async register(aggregate, id, data) {
-      const record = { v: 1, type: `${aggregate}.changed`, aggregate, id, at: "2026-01-01T00:00:00Z", data };
-      return (await publisher.publish(subjects.registry(aggregate, id), JSON.stringify(record))).seq;
-    },
+    register,
     async stop() {
       await Promise.all([...running].map((edge) => edge.stop()));
       await client.drain();
       await nats.stop();
     },
+  };
+}
+
+/** Slots of this process only, without the leases of auth. */
+function localHolds(): Pick<SharedLimiter, "hold"> {
+  const held = new Map<string, number>();
+  return {
+    async hold(key, limit) {
+      const current = held.get(key) ?? 0;
+      if (current >= limit) return { ok: false, limit, current };
+      held.set(key, current + 1);
+      return { ok: true, release: () => void held.set(key, (held.get(key) ?? 1) - 1) };
+    },
+  };
+}
+
+export function testFeed(id: string, tenantId: string, overrides: Partial<FeedRecord> = {}): FeedRecord {
+  return {
+    id,
+    tenantId,
+    userId: `user_${tenantId}`,
+    name: `feed ${id}`,
+    eventName: "",
+    isPublic: false,
+    isActive: true,
+    hasSubscriptions: false,
+    connectionType: "websocket",
+    url: "wss://upstream.example/",
+    connectionMessages: [],
+    connectionMessageDelayMs: 0,
+    reconnectionEnabled: true,
+    reconnectionDelay: 1_000,
+    reconnectionAttempts: 0,
+    dataFormat: "json",
+    pingIntervalMs: 30_000,
+    readTimeoutMs: 60_000,
+    enableTopicRouting: false,
+    autoAnalysis: false,
+    bufferTtlMinutes: 30,
+    createdAt: "2026-01-01T00:00:00Z",
+    updatedAt: "2026-01-01T00:00:00Z",
+    ...overrides,
   };
 }
