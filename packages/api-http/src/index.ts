@@ -3,4 +3,5 @@ export { ApiError, type ApiErrorInit, apiErrorBody, type ErrorStyle, sendApiErro
 export { type ApiConfig, ApiEnv, AuthLimitEnv, authLimits } from "./config.ts";
 export type { RouteLimit } from "./client-limits.ts";
 export { maybeSessionOf, sessionOf } from "./session.ts";
+export { listRoutes } from "./route-list.ts";
 export { type ApiShell, type ApiShellOptions, createApiShell } from "./shell.ts";
