@@ -17,9 +17,8 @@ import {
   type SessionVerification,
   type SharedLimiter,
 } from "@headwater/messaging";
-import { combineHealth, type Deps, ResourceStack, type Service } from "@headwater/runtime";
+import { combineHealth, createClientAddress, createClientScheme, type Deps, ResourceStack, type Service } from "@headwater/runtime";
 import { Registry } from "prom-client";
-import { createClientAddress, createClientScheme } from "./adapters/client-address.ts";
 import { createProcessLimiter } from "./adapters/connection-limiter.ts";
 import { createCursorSeal } from "./adapters/cursor-seal.ts";
 import { EdgeServer } from "./adapters/edge-server.ts";

@@ -1,7 +1,5 @@
-/** Limiter, throttle, budget, wheel, client address. */
-import type { IncomingMessage } from "node:http";
+/** Limiter, throttle, budget, wheel. */
 import { describe, expect, it } from "vitest";
-import { createClientAddress } from "./client-address.ts";
 import { createProcessLimiter } from "./connection-limiter.ts";
 import { HandshakeThrottle } from "./handshake-throttle.ts";
 import { QueueBudget, type Queued } from "./queue-budget.ts";
@@ -108,23 +106,4 @@ it("sweep wheel visits everybody once per round and forgets the removed", () => 
   expect(wheel.size).toBe(49);
   expect([...visits.values()].every((count) => count === 1)).toBe(true);
   expect(visits.has(0)).toBe(false);
-});
-
-describe("client address", () => {
-  // Only the two members it reads.
-  const request = (peer: string, forwarded?: string) =>
-    ({ socket: { remoteAddress: peer }, headers: { "x-forwarded-for": forwarded } }) as unknown as IncomingMessage;
-  it.each<[string, string[], string, string | undefined, string]>([
-    ["no proxy trusted", [], "9.9.9.9", "1.2.3.4", "9.9.9.9"],
-    ["trusted peer", ["10.0.0.0/8"], "10.1.1.1", "1.2.3.4", "1.2.3.4"],
-    ["mapped address", ["127.0.0.1"], "::ffff:127.0.0.1", "1.2.3.4", "1.2.3.4"],
-    ["nearest foreign hop", ["10.0.0.0/8"], "10.1.1.1", "6.6.6.6, 1.2.3.4, 10.2.2.2", "1.2.3.4"],
-    ["garbage", ["10.0.0.0/8"], "10.1.1.1", "lol, ", "10.1.1.1"],
-    ["IPv6", ["::1"], "::1", "2001:db8::1", "2001:db8::1"],
-  ])("%s", (_name, trusted, peer, forwarded, expected) => {
-    expect(createClientAddress(trusted)(request(peer, forwarded))).toBe(expected);
-  });
-  it("refuses what is no address", () => {
-    for (const bad of ["proxy.local", "10.0.0.0/x", ""]) expect(() => createClientAddress([bad])).toThrow(RangeError);
-  });
 });
