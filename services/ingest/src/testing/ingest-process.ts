@@ -5,6 +5,8 @@ import { startIngest } from "../service.ts";
 
 interface Settings {
   natsUrl: string;
+  user: string;
+  password: string;
   instanceId: string;
   allowedHost: string;
   encryptionKey: string;
@@ -17,8 +19,8 @@ await startIngest(parseIngestConfig({ UPSTREAM_ALLOWED_HOSTS: settings.allowedHo
   log: createLogger({ service: settings.instanceId, level: "silent" }),
   clock: systemClock,
   natsUrl: settings.natsUrl,
-  natsUser: "",
-  natsPassword: "",
+  natsUser: settings.user,
+  natsPassword: settings.password,
   instanceId: settings.instanceId,
   profile: "laptop",
   secrets: { keyPepper: "", cursorKey: "", privacyKey: "privacy", adminToken: "", jwtSecret: "", encryptionKey },

@@ -8,6 +8,7 @@ import {
   type FeedSecrets,
   inputStreamName,
   LANE_COUNT,
+  natsPermissions,
   type PresenceDigest,
   streamSpecs,
   subjects,
@@ -80,12 +81,16 @@ export interface UpstreamHarness {
   stop(): Promise<void>;
 }
 
+/** The instances run as this user, with the permissions of the product; the test itself may do everything. */
+const USER = { user: "ingest", password: "one" };
+const TEST_USER = { user: "test", password: "two" };
+
 export async function startUpstreamHarness(options: Parameters<typeof startUpstream>[0] = {}): Promise<UpstreamHarness> {
   const stack = new ResourceStack();
   const log = quietLogger();
-  const nats = await startNats();
+  const nats = await startNats({ users: [{ ...USER, permissions: natsPermissions("ingest") }, TEST_USER] });
   stack.defer(() => nats.stop());
-  const link = await openNats({ url: nats.url, name: "test", log });
+  const link = await openNats({ url: nats.url, name: "test", log, ...TEST_USER });
   stack.defer(() => link.drain());
   const specs = streamSpecs("laptop").filter((spec) => spec.owner !== "ingest" || spec.name.startsWith("FEEDS_"));
   await ensureStreams(link, specs, { replicas: 1 });
@@ -129,8 +134,8 @@ export async function startUpstreamHarness(options: Parameters<typeof startUpstr
           log,
           clock: systemClock,
           natsUrl: nats.url,
-          natsUser: "",
-          natsPassword: "",
+          natsUser: USER.user,
+          natsPassword: USER.password,
           instanceId,
           profile: "laptop",
           secrets: { keyPepper: "", cursorKey: "", privacyKey: "privacy", adminToken: "", jwtSecret: "", encryptionKey: ENCRYPTION_KEY },
@@ -142,7 +147,13 @@ export async function startUpstreamHarness(options: Parameters<typeof startUpstr
     },
     async spawn(instanceId) {
       const file = fileURLToPath(new URL("./ingest-process.ts", import.meta.url));
-      const settings = JSON.stringify({ natsUrl: nats.url, instanceId, allowedHost: upstream.host, encryptionKey: ENCRYPTION_KEY });
+      const settings = JSON.stringify({
+        natsUrl: nats.url,
+        ...USER,
+        instanceId,
+        allowedHost: upstream.host,
+        encryptionKey: ENCRYPTION_KEY,
+      });
       const child = spawn(process.execPath, [file, settings], { stdio: ["ignore", "pipe", "inherit"] });
       stack.defer(() => void child.kill("SIGKILL"));
       await new Promise<void>((resolve, reject) => {
