@@ -40,7 +40,7 @@ export interface FeedFoldState {
   routed: number;
   unrouted: Record<string, number>;
   evicted: number;
-  /** Oldest first; cut to `MAX_RECENT` now and then, read through `recentOf`. */
+  /** Oldest first, at most `MAX_RECENT`. */
   recent: RecentMessage[];
   /** Oldest first. */
   lastUnrouted: UnroutedMessage[];
@@ -57,14 +57,13 @@ export function rememberMessage(state: FeedFoldState, message: RecentMessage, tt
   state.received++;
   state.lastMessageAt = message.ts;
   state.recent.push(message);
-  const isOld = (state.recent[0]?.ts ?? 0) < message.ts - 2 * ttlMs;
-  // Cutting costs a copy, so it is done once for many messages.
-  if (state.recent.length >= 2 * MAX_RECENT || isOld) state.recent = recentOf(state, message.ts - ttlMs);
+  // At every message, so that a restored state holds the same list as one that never left memory.
+  while (state.recent.length > MAX_RECENT || (state.recent[0]?.ts ?? 0) < message.ts - ttlMs) state.recent.shift();
 }
 
 /** Recent messages not older than `since`, ms, oldest first. */
 export function recentOf(state: FeedFoldState, since: number): RecentMessage[] {
-  return state.recent.slice(-MAX_RECENT).filter((message) => message.ts >= since);
+  return state.recent.filter((message) => message.ts >= since);
 }
 
 export function rememberUnrouted(state: FeedFoldState, message: UnroutedMessage): void {
@@ -118,7 +117,7 @@ interface StoredFeedState {
 export function serializeFeedState(state: FeedFoldState): StoredFeedState {
   const p: number[] = [];
   let [seq, ts] = [0, 0];
-  for (const message of state.recent.slice(-MAX_RECENT)) {
+  for (const message of state.recent) {
     p.push(message.seq - seq, message.index, message.ts - ts);
     [seq, ts] = [message.seq, message.ts];
   }
