@@ -1,6 +1,6 @@
 /** Streams by their owner and by everybody else, single messages, dead letters, the lane count, the registry view. */
-import { LANE_COUNT, streamSpecs } from "@headwater/protocol";
-import { quietLogger, startNats, type TestNats } from "@headwater/testkit";
+import { LANE_COUNT, streamSpecs, subjects } from "@headwater/protocol";
+import { quietLogger, startNats, type TestNats, until } from "@headwater/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Nats, openNats } from "./connection.ts";
 import { publishDeadLetter } from "./dead-letters.ts";
@@ -44,6 +44,17 @@ it("makes every stream of the product, twice over without a change, and updates 
   expect(await streamState(nats, "SIGNALS")).toMatchObject({ maxBytes: signals.maxBytes, maxAgeMs: signals.maxAgeMs, messages: 0 });
   await ensureStreams(nats, [{ ...signals, maxBytes: signals.maxBytes / 2 }], { replicas: 1 });
   expect((await streamState(nats, "SIGNALS")).maxBytes).toBe(signals.maxBytes / 2);
+});
+
+it("lets a message of the registry have a life of its own, and no other stream's", async () => {
+  const publisher = createPublisher(nats);
+  const ttl = { headers: { "Nats-TTL": "1s" } };
+  const subject = subjects.registry("session", "brief");
+  await publisher.publish(subject, "{}", ttl);
+  expect((await lastMessage(nats, "REGISTRY", subject))?.header("Nats-TTL")).toBe("1s");
+  await until("it is gone", async () => (await lastMessage(nats, "REGISTRY", subject)) === undefined);
+  await expect(publisher.publish(subjects.lane("signals", 0), "{}", ttl)).rejects.toThrow(/TTL/i);
+  publisher.close();
 });
 
 it("is loud when the server kept something else than was asked", async () => {

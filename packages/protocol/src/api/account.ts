@@ -1,6 +1,6 @@
 /**
  * Requests and answers of `/api/auth/*` and `/v1/keys`: what validates is what is documented. Unknown request members are ignored.
- * Messages of refusals: `ACCOUNT_ERRORS`. Used by auth; tests: services/auth/src/accounts.int.test.ts, account.test.ts.
+ * Messages of refusals: `ACCOUNT_ERRORS`. Used by auth and the API document. Tests: services/auth/src/accounts.int.test.ts and its neighbours.
  */
 import { z } from "zod";
 import { KEY_FORMATS, type KeyPrefix } from "../keys.ts";

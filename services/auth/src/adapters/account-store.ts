@@ -6,6 +6,7 @@ import { withTransaction } from "@headwater/postgres";
 import type { SessionRecord, SiteRecord, TenantRecord } from "@headwater/protocol";
 import { and, eq, ne } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
+import { isEmail } from "../domain/account-rules.ts";
 import { type Attempt, beginAttempt, clearAttempts, takeBackAttempt } from "./attempts.ts";
 import { insertTenant } from "./auth-store.ts";
 import { loginActivity, sessions, users } from "./db-schema.ts";
@@ -81,7 +82,11 @@ export class AccountStore {
       const attempt = await beginAttempt(client, this.#options, "login", email);
       if (!attempt.ok) return { retryAfterMs: attempt.retryAfterMs };
       const db = drizzle(client);
-      const [user] = await db.select().from(users).where(eq(users.email, email));
+      // Text that PostgreSQL cannot hold is nobody's e-mail; the question is asked all the same.
+      const [user] = await db
+        .select()
+        .from(users)
+        .where(eq(users.email, isEmail(email) ? email : ""));
       const activityId = user && newObjectId(attempt.at.getTime());
       if (user && activityId !== undefined) {
         await db.insert(loginActivity).values({ ...origin, id: activityId, userId: user.id, success: false, at: attempt.at });

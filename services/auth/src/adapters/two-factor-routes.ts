@@ -1,4 +1,4 @@
-/** `/api/auth/2fa/*`: the secret stays with the server between setup and enable, and no code works twice. Tests: ../two-factor.int.test.ts. */
+/** `/api/auth/2fa/*`: the secret stays with the server between setup and enable, and no code works twice. Tests: ../login.int.test.ts. */
 import { type ApiShell, sessionOf } from "@headwater/api-http";
 import { BackupCodesRequest, TwoFactorDisableRequest, TwoFactorEnableRequest } from "@headwater/protocol";
 import { type AccountPorts, isSecondFactorRight, isTotpRight, loadUser, refusal, stepUp, totpContext } from "./account-ports.ts";

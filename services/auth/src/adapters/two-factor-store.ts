@@ -1,4 +1,4 @@
-/** Second factors: sealed secrets, the last used step, backup codes as keyed hashes. Tests: ../two-factor.int.test.ts. */
+/** Second factors: sealed secrets, the last used step, backup codes as keyed hashes. Tests: ../login.int.test.ts. */
 import type { SealedBox } from "@headwater/protocol";
 import { and, count, eq, isNotNull, isNull, lt, or } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";

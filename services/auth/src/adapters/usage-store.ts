@@ -1,5 +1,5 @@
 /**
- * LLM tokens of a tenant by month: added atomically, each addition once, whoever repeats it. Tests: ../usage.int.test.ts.
+ * LLM tokens of a tenant by month: added atomically, each addition once, whoever repeats it. Tests: ../account-keys.int.test.ts.
  */
 import { withTransaction } from "@headwater/postgres";
 import { limitsOf, type TokenUsage, type UsageRequest } from "@headwater/protocol";

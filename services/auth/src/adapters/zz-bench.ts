@@ -1,0 +1,14 @@
+import { createTokenClient } from "../../../../packages/messaging/src/shared-limiter-tokens.ts";
+import { systemClock } from "@headwater/runtime";
+import { quietLogger } from "@headwater/testkit";
+import { LimitBuckets } from "../domain/limit-buckets.ts";
+const b = new LimitBuckets(); let asks = 0;
+const limiter = createTokenClient({} as never, { instanceId: "e", clock: systemClock, log: quietLogger(), ask: async (_l, p) => { asks++; return b.grant(p as never, performance.now()); } });
+let t0 = performance.now();
+for (let i = 0; i < 19000; i++) await limiter.take(`k${i}`, { rate: 20, burst: 50 }, 1);
+console.log("fill", performance.now() - t0); t0 = performance.now();
+for (let i = 19000; i < 40000; i++) await limiter.take(`k${i}`, { rate: 20, burst: 50 }, 1);
+console.log("over", performance.now() - t0); t0 = performance.now();
+let i = 0, ok = 0; asks = 0; 
+await Promise.all(Array.from({ length: 16 }, async () => { while (i < 100000) { i++; if ((await limiter.take("d", { rate: 20, burst: 50 }, 1)).ok) ok++; } }));
+console.log("d", performance.now() - t0, asks, ok);
