@@ -6,8 +6,8 @@
 import { createHash } from "node:crypto";
 import type { LookupFunction } from "node:net";
 import { type HttpPolling, MAX_UPSTREAM_MESSAGE_BYTES } from "@headwater/protocol";
+import { parseDataPath, selectJson } from "@headwater/topic-path";
 import { Agent, type Dispatcher, request } from "undici";
-import { parseDataPath, valueAt } from "../../domain/json-text.ts";
 import type { Connection, ConnectionEvents, ConnectionSpec, Connector } from "./connector.ts";
 import type { OutboundGuard, OutboundTarget } from "./outbound-guard.ts";
 import { headersOf, withQuery } from "./websocket-connector.ts";
@@ -195,15 +195,15 @@ async function readBody(answer: Dispatcher.ResponseData): Promise<Buffer | undef
 
 /** A string at the path is the message's text; anything else stays JSON. */
 function partOf(body: Buffer, dataPath: string): string | undefined {
-  const path = parseDataPath(dataPath);
-  const text = body.toString().trim();
-  if (path === undefined) return undefined;
+  const parsed = parseDataPath(dataPath);
+  if (!parsed.ok) return undefined;
+  const text = body.toString();
   try {
     JSON.parse(text);
   } catch {
     return undefined; // the caller counts it: no path leads into text
   }
-  return valueAt(text, path);
+  return selectJson(parsed.path, text);
 }
 
 function describePoll(error: Error): string {

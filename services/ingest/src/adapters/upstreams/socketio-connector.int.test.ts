@@ -117,6 +117,8 @@ describe("a Socket.IO upstream", () => {
       "43[]",
       '42["other"]',
       '4212["message",12345678901234567890]',
+      '42 [ "message" , {"a": 1.50} ] ',
+      '42["message",1.50,"\\"]"]',
       '42["message","last"]',
     ];
     server.on("connection", (ws, req) => {
@@ -133,7 +135,7 @@ describe("a Socket.IO upstream", () => {
     const address = server.address();
     const { seen } = open(`ws://127.0.0.1:${typeof address === "object" ? address?.port : 0}/?a=1`);
     await until("the last one", () => seen.frames.includes("last"));
-    expect(seen).toMatchObject({ opened: 1, frames: ["12345678901234567890", "last"], ends: [] });
+    expect(seen).toMatchObject({ opened: 1, frames: ["12345678901234567890", ' {"a": 1.50} ', '[1.50,"\\"]"]', "last"], ends: [] });
     expect(seen.dropped).toEqual(["undecodable", "undecodable", "undecodable", "undecodable"]);
   });
 });

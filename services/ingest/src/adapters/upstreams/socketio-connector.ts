@@ -2,7 +2,6 @@
  * Socket.IO v4 (Engine.IO 4) over the WebSocket transport. Framed here rather than by the client library, because its arguments then stay
  * source text (exact numbers), and size, pause and pinned address are those of every other upstream. Tests: socketio-connector.int.test.ts.
  */
-import { elementsOf } from "../../domain/json-text.ts";
 import type { ConnectionEvents, ConnectionSpec, Connector } from "./connector.ts";
 import type { OutboundGuard } from "./outbound-guard.ts";
 import { createWebSocketConnector, type WebSocketProtocol } from "./websocket-connector.ts";
@@ -70,12 +69,17 @@ function onEvent(spec: ConnectionSpec, body: string, events: ConnectionEvents): 
   const parsed = parse(json);
   if (!Array.isArray(parsed) || typeof parsed[0] !== "string") return events.onDropped("undecodable");
   if (parsed[0] !== spec.eventName) return events.onNoise();
-  const [, ...values] = elementsOf(json) ?? [];
-  const [first] = values;
-  if (first === undefined) return events.onDropped("empty");
+  if (parsed.length === 1) return events.onDropped("empty");
+  const only: unknown = parsed.length === 2 ? parsed[1] : undefined;
   // One argument is the message; several are a list.
-  const only = parsed.length === 2 ? (parsed[1] as unknown) : undefined;
-  events.onFrame(typeof only === "string" ? only : values.length === 1 ? first : `[${values.join(",")}]`, false);
+  events.onFrame(typeof only === "string" ? only : argumentsOf(json, parsed.length === 2), false);
+}
+
+/** Source text behind the event's name, which is the first string: of a single argument, or of the list of all. */
+function argumentsOf(json: string, isSingle: boolean): string {
+  const name = /^\s*\[\s*"(?:[^"\\]|\\.)*"\s*,/.exec(json)?.[0] ?? "";
+  const rest = json.slice(name.length);
+  return isSingle ? rest.slice(0, rest.lastIndexOf("]")) : `[${rest}`;
 }
 
 function parse(text: string): unknown {
