@@ -14,6 +14,7 @@ interface Bucket {
   key: string;
   lane: number;
   rate: TokenRate;
+  usedAt: number;
   /** Tokens in hand until `leaseUntil`. */
   leased: number;
   leaseUntil: number;
@@ -38,6 +39,8 @@ const LEASE_MS = 1_000;
 /** Two leases within this time: the next one is twice as big. */
 const QUICK_MS = 250;
 const PROBE_EVERY_MS = 500;
+/** The order of least use is kept to this exactness. */
+const REORDER_MS = 1_000;
 const MAX_KEYS = 20_000;
 const MAX_PER_QUESTION = 256;
 
@@ -53,21 +56,24 @@ export function createTokenClient(
   const { clock, log } = options;
   const deadlineMs = options.answerWithinMs ?? 250;
   const ask = options.ask ?? ((lane: number, payload: unknown) => callLane(nats, "limits", lane, "grant", payload, { deadlineMs }));
-  /** Least recently used first. */
+  /** Least recently used first, to the second. */
   const buckets = new Map<string, Bucket>();
   const lanes = new Map<number, Lane>();
   let isStopped = false;
 
-  const bucketOf = (key: string, rate: TokenRate): Bucket => {
+  const bucketOf = (key: string, rate: TokenRate, now: number): Bucket => {
     const known = buckets.get(key);
     if (known) {
+      known.rate = rate;
+      // Not at every use: a key that is deleted and set again leaves a mark that its next insertion must pass, until the table is made anew.
+      if (now - known.usedAt < REORDER_MS) return known;
+      known.usedAt = now;
       buckets.delete(key);
       buckets.set(key, known);
-      known.rate = rate;
       return known;
     }
     const fresh: Bucket = {
-      key, rate, lane: laneOf(key), leased: 0, leaseUntil: 0, leaseSize: 1, grantedAt: Number.NEGATIVE_INFINITY, refusedUntil: 0, waiting: [], local: undefined,
+      key, rate, usedAt: now, lane: laneOf(key), leased: 0, leaseUntil: 0, leaseSize: 1, grantedAt: Number.NEGATIVE_INFINITY, refusedUntil: 0, waiting: [], local: undefined,
     }; // biome-ignore format: one literal
     buckets.set(key, fresh);
     if (buckets.size > MAX_KEYS) for (const [oldest, { waiting }] of buckets) if (waiting.length === 0 && buckets.delete(oldest)) break;
@@ -149,7 +155,7 @@ export function createTokenClient(
     async take(key, rate, cost) {
       if (cost > rate.burst) throw new RangeError(`${cost} tokens of a bucket of ${rate.burst}`);
       const now = clock.monotonicMs();
-      const bucket = bucketOf(key, rate);
+      const bucket = bucketOf(key, rate, now);
       if (bucket.waiting.length === 0 && inHand(bucket, now) >= cost) {
         bucket.leased -= cost;
         return { ok: true };

@@ -98,6 +98,26 @@ describe("shared limits", () => {
     });
   });
 
+  it("make nobody wait for a broker that hangs", async () => {
+    await hasAll(await owner("auth-0"));
+    const one = await client("edge-0");
+    expect(await one.take("http:login:a:slow", { rate: 1, burst: 1 })).toEqual({ ok: true });
+    server.pause();
+    try {
+      const times: number[] = [];
+      for (let i = 0; i < 20; i++) {
+        const begun = performance.now();
+        // One key: all in its lane.
+        expect((await one.take("http:login:a:other", { rate: 0.001, burst: 5 })).ok).toBe(i < 5);
+        times.push(performance.now() - begun);
+      }
+      expect(times[0]).toBeLessThan(600);
+      expect(Math.max(...times.slice(1))).toBeLessThan(100);
+    } finally {
+      server.resume();
+    }
+  });
+
   it("move to a new instance and back without a gap that refuses anybody", async () => {
     const first = await owner("auth-0");
     await hasAll(first);

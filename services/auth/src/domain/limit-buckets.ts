@@ -7,11 +7,15 @@ import type { GrantAnswer, GrantRequest } from "@headwater/protocol";
 interface Bucket {
   tokens: number;
   atMs: number;
+  usedMs: number;
 }
+
+/** The order of least use is kept to this exactness: a key that is deleted and set at every use makes its own insertion slow. */
+const REORDER_MS = 1_000;
 
 export class LimitBuckets {
   readonly #maxKeys: number;
-  /** Least recently used first. */
+  /** Least recently used first, to the second. */
   readonly #buckets = new Map<string, Bucket>();
 
   constructor(maxKeys = 20_000) {
@@ -28,13 +32,17 @@ export class LimitBuckets {
   }
 
   #grantOne({ key, rate, burst, want }: GrantRequest["grants"][number], nowMs: number): GrantAnswer["grants"][number] {
-    const bucket = this.#buckets.get(key) ?? { tokens: burst, atMs: nowMs };
-    this.#buckets.delete(key);
+    const known = this.#buckets.get(key);
+    const bucket = known ?? { tokens: burst, atMs: nowMs, usedMs: nowMs };
     bucket.tokens = Math.min(burst, bucket.tokens + (Math.max(0, nowMs - bucket.atMs) * rate) / 1000);
     bucket.atMs = nowMs;
     const granted = Math.min(Math.floor(bucket.tokens), Math.ceil(want));
     bucket.tokens -= granted;
-    this.#buckets.set(key, bucket);
+    if (!known || nowMs - known.usedMs >= REORDER_MS) {
+      this.#buckets.delete(key);
+      this.#buckets.set(key, bucket);
+      bucket.usedMs = nowMs;
+    }
     for (const oldest of this.#buckets.keys()) {
       if (this.#buckets.size <= this.#maxKeys) break;
       this.#buckets.delete(oldest);
