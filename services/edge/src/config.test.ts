@@ -13,6 +13,13 @@ it("has the documented defaults", () => {
     EDGE_NO_PROGRESS_MS: 5_000,
     EDGE_QUEUE_BUDGET_BYTES: 268_435_456,
     EDGE_RING_BYTES: 67_108_864,
+    CORS_ORIGIN: ["http://localhost:7200"],
+    WS_REGISTERED_ACCESS: "public",
+    WS_MAX_MESSAGE_BYTES: 262_144,
+    WS_MAX_MESSAGES_PER_SECOND: 50,
+    WS_MESSAGE_BURST: 100,
+    WS_PING_MS: 30_000,
+    WS_MAX_FULL_MS: 10_000,
   });
 });
 

@@ -263,6 +263,9 @@ describe("authenticate", () => {
     second.send(msg("authenticate", { apiKey: "single" }));
     expect(await second.closed).toEqual({ code: 4429, reason: "too many connections" });
     expect(second.texts).toEqual([frame("auth_error", { error: "too many connections" })]);
+    // Another credential of the same tenant needs no further slot.
+    expect(await first.ask(msg("authenticate", { apiKey: "single" }))).toHaveLength(1);
+    expect(first.of("authenticated")).toHaveLength(2);
     await first.close();
     const third = await open();
     expect(await third.ask(msg("authenticate", { apiKey: "single" }))).toHaveLength(1);

@@ -154,6 +154,9 @@ it("token bucket allows a burst of one second and refills", () => {
   expect(Array.from({ length: 21 }, () => bucket.take(0)).filter(Boolean)).toHaveLength(20);
   expect(bucket.take(49)).toBe(false);
   expect(bucket.take(100)).toBe(true);
+  const bursty = new TokenBucket(50, 0, 100);
+  expect(Array.from({ length: 101 }, () => bursty.take(0)).filter(Boolean)).toHaveLength(100);
+  expect(Array.from({ length: 51 }, () => bursty.take(1_000)).filter(Boolean)).toHaveLength(50);
 });
 
 describe("client message", () => {

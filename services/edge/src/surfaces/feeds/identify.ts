@@ -5,7 +5,7 @@
 import type { RegistryView, SessionVerification, SharedLimiter, Verification } from "@headwater/messaging";
 import { KeyRecord, originPermitted, SOCKET_ERRORS } from "@headwater/protocol";
 import type { SocketIdentity } from "../../domain/socket-access.ts";
-import type { Identification } from "./session.ts";
+import type { Identification, SocketFacts } from "./session.ts";
 
 export interface IdentifyOptions {
   verify(key: string): Promise<Verification>;
@@ -20,16 +20,24 @@ type Known = { ok: true; identity: SocketIdentity; limit: number } | { ok: false
 export async function identify(
   options: IdentifyOptions,
   credential: { apiKey: string } | { token: string },
-  origin: string | undefined,
+  socket: SocketFacts,
 ): Promise<Identification> {
-  const known = "apiKey" in credential ? await fromKey(options, credential.apiKey, origin) : await fromToken(options, credential.token);
+  const known =
+    "apiKey" in credential ? await fromKey(options, credential.apiKey, socket.origin) : await fromToken(options, credential.token);
   if (!known.ok) return known;
   const { identity, limit } = known;
+  const revoked = (): Identification => ({
+    ok: false,
+    error: identity.authType === "jwt" ? SOCKET_ERRORS.invalid_token : SOCKET_ERRORS.invalid_key,
+  });
+  if (whyRevoked(options.registry, identity) !== undefined) return revoked();
+  // Another credential of the same tenant: the socket is counted already.
+  if (socket.tenantId === identity.tenantId) return { ok: true, identity };
   const slot = await options.limiter.hold(`ws:sockets:${identity.tenantId}`, limit);
   if (!slot.ok) return { ok: false, error: SOCKET_ERRORS.too_many_connections, close: "too_many_connections" };
   if (whyRevoked(options.registry, identity) !== undefined) {
     slot.release();
-    return { ok: false, error: identity.authType === "jwt" ? SOCKET_ERRORS.invalid_token : SOCKET_ERRORS.invalid_key };
+    return revoked();
   }
   return { ok: true, identity, release: slot.release };
 }

@@ -1,6 +1,6 @@
 /**
  * What `/ws` needs of the intelligence service: answers to questions, as events. Until a service answers, every question fails with the
- * contract's text for a server without providers. Tests: feeds-llm.test.ts.
+ * contract's text for a server without providers. Tests: questions.test.ts.
  */
 import { type LlmAnswer, SOCKET_ERRORS, type TokenUsage } from "@headwater/protocol";
 

@@ -1,6 +1,6 @@
 /**
  * Messages of one `/ws` socket that ask the intelligence service, the legacy ones included: each ends in exactly one answer or error, tokens
- * come before their end, the bill before the answer. Questions run beside other messages. Tests: feeds-llm.test.ts.
+ * come before their end, the bill before the answer. Questions run beside other messages. Tests: questions.test.ts.
  */
 import { SOCKET_ERRORS } from "@headwater/protocol";
 import type { Echo } from "../../domain/socket-message.ts";

@@ -29,7 +29,15 @@ export interface FeedFacts {
   bufferTtlMinutes: number;
 }
 
-export type Identification = { ok: true; identity: SocketIdentity; release(): void } | { ok: false; error: string; close?: SocketClose };
+export type Identification =
+  | { ok: true; identity: SocketIdentity /** Absent: the slot the socket holds stays its own. */; release?: () => void }
+  | { ok: false; error: string; close?: SocketClose };
+
+export interface SocketFacts {
+  origin: string | undefined;
+  /** Whose slot it holds. */
+  tenantId: string | undefined;
+}
 
 export interface SocketContext {
   registeredAccess: RegisteredAccess;
@@ -41,7 +49,7 @@ export interface SocketContext {
   nowMs: () => number;
   feed(feedId: string): FeedFacts | undefined;
   /** Who the credential belongs to, with a slot of its tenant's sockets. */
-  identify(credential: { apiKey: string } | { token: string }, origin: string | undefined): Promise<Identification>;
+  identify(credential: { apiKey: string } | { token: string }, socket: SocketFacts): Promise<Identification>;
   /** Makes sure that the log is read. False when the broker cannot be asked. */
   hold(): Promise<boolean>;
   release(): void;
@@ -279,9 +287,12 @@ export class SocketSession implements Session {
   async #authenticate({ payload, echo }: Message<"authenticate">): Promise<void> {
     const { apiKey, token } = payload;
     if (!apiKey && !token) return this.#fail("auth_error", SOCKET_ERRORS.credential_missing, echo);
-    const result = await this.#c.identify(apiKey ? { apiKey } : { token: token ?? "" }, this.#origin);
+    const result = await this.#c.identify(apiKey ? { apiKey } : { token: token ?? "" }, {
+      origin: this.#origin,
+      tenantId: this.identity?.tenantId,
+    });
     if (!this.#connection.isOpen) {
-      if (result.ok) result.release();
+      if (result.ok) result.release?.();
       return undefined;
     }
     if (!result.ok) {
@@ -290,8 +301,10 @@ export class SocketSession implements Session {
       if (result.error !== SOCKET_ERRORS.unavailable && ++this.#failedAuthentications >= MAX_FAILED_AUTHENTICATIONS) this.#close("policy");
       return undefined;
     }
-    this.#releaseSlot?.();
-    this.#releaseSlot = result.release;
+    if (result.release) {
+      this.#releaseSlot?.();
+      this.#releaseSlot = result.release;
+    }
     const before = this.identity;
     this.#state = { kind: "authenticated", identity: result.identity };
     // Answers to the former identity's questions are not the new one's.

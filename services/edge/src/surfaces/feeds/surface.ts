@@ -13,7 +13,7 @@ import { planStart } from "../../adapters/resume-plan.ts";
 import { SURFACE_CODES } from "../../domain/cursor.ts";
 import { checkUpgrade } from "../../domain/handshake.ts";
 import { originAllowed } from "../../domain/origin.ts";
-import type { RegisteredAccess } from "../../domain/socket-access.ts";
+import type { RegisteredAccess, SocketIdentity } from "../../domain/socket-access.ts";
 import type { StreamLog } from "../../ports.ts";
 import type { Admission, HandshakeRequest, Surface, SurfaceLimits } from "../../surface.ts";
 import { identify, type IdentifyOptions, revokedText, whyRevoked } from "./identify.ts";
@@ -77,7 +77,7 @@ export class FeedsSurface implements Surface {
       log: options.log,
       nowMs: options.nowMs,
       feed: (feedId) => this.#feed(feedId),
-      identify: (credential, origin) => identify(options, credential, origin),
+      identify: (credential, socket) => identify(options, credential, socket),
       hold: () => this.#hold(),
       release: () => hub.release(),
       planStart: (feedId, wish, feed) => this.#planStart(feedId, wish, feed),
@@ -173,14 +173,19 @@ export class FeedsSurface implements Surface {
     const key = record.aggregate === "key" ? KeyRecord.safeParse(record.data) : undefined;
     for (const session of this.#sessions) {
       const { identity } = session;
-      if (!identity || (record.id !== identity.credentialId && record.id !== identity.tenantId)) continue;
+      if (!identity || !concerns(record, identity)) continue;
       const error = record.data === null ? revokedText(identity) : whyRevoked(this.#o.registry, identity);
       if (error !== undefined) session.revoke(error);
-      else if (key?.success && identity.credentialId === key.data.id) session.rescope(key.data.scopes);
+      else if (key?.success) session.rescope(key.data.scopes);
     }
   }
 }
 
 function startOf(plan: Awaited<ReturnType<typeof planStart>>): DataStart | null {
   return plan.from === undefined ? null : { from: plan.from, notBeforeMs: plan.notBeforeMs, hasGap: plan.hasGap };
+}
+
+function concerns({ aggregate, id }: RegistryRecord, identity: SocketIdentity): boolean {
+  if (aggregate === "tenant") return id === identity.tenantId;
+  return aggregate === (identity.authType === "apikey" ? "key" : "session") && id === identity.credentialId;
 }
