@@ -3,11 +3,10 @@
  * content security policy allows no inline script and no eval. Tests: docs-routes.int.test.ts.
  */
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
-import path from "node:path";
 import { fileURLToPath } from "node:url";
 import type { ApiShell } from "@headwater/api-http";
 import type { Response } from "express";
+import assetFolder from "swagger-ui-dist/absolute-path.js";
 
 /** Swagger UI sets style attributes; scripts come from here only. */
 const PAGE_POLICY =
@@ -44,7 +43,7 @@ const DAY_S = 86_400;
 
 /** Reads the document and finds the assets once. @throws when either is not installed */
 export async function docsRoutes(shell: ApiShell): Promise<void> {
-  const assets = path.dirname(createRequire(import.meta.url).resolve("swagger-ui-dist/package.json"));
+  const assets = assetFolder();
   const document: unknown = JSON.parse(await readFile(fileURLToPath(import.meta.resolve("@headwater/protocol/openapi.json")), "utf8"));
   // Calls from the page go where the page came from.
   const spec = JSON.stringify({ ...(document as Record<string, unknown>), servers: [{ url: "/" }] });
