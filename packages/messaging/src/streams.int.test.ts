@@ -57,6 +57,20 @@ it("lets a message of the registry have a life of its own, and no other stream's
   publisher.close();
 });
 
+it("updates a registry that was made before messages could have a life of their own", async () => {
+  const registry = streamSpecs("laptop").find((spec) => spec.name === "REGISTRY");
+  if (!registry) throw new Error("no REGISTRY");
+  const { hasMessageTtl, ...old } = { ...registry, name: "OLD_REGISTRY", subjects: ["old.>"], maxBytes: 1_048_576 };
+  expect(hasMessageTtl).toBe(true);
+  await ensureStreams(nats, [old], { replicas: 1 });
+  const publisher = createPublisher(nats);
+  await publisher.publish("old.fact", "{}");
+  await ensureStreams(nats, [{ ...old, hasMessageTtl: true }], { replicas: 1 });
+  await publisher.publish("old.brief", "{}", { headers: { "Nats-TTL": "60s" } });
+  expect((await streamState(nats, "OLD_REGISTRY")).messages).toBe(2);
+  publisher.close();
+});
+
 it("is loud when the server kept something else than was asked", async () => {
   // The server turns 0 into "no limit" and says so in its answer.
   await expect(ensureStream(nats, { name: "ODD", subjects: ["odd"], max_msgs: 0 })).rejects.toBeInstanceOf(StreamMismatch);

@@ -190,7 +190,49 @@ describe("second factor", () => {
   it("does not let a stolen token guess codes", async () => {
     const account = await withTwoFactor();
     for (let i = 0; i < 10; i++) await post("disable", account.token, { token: "000000" });
+    const right = { token: auth.totp(account.secret) };
+    expect(message(await post("disable", account.token, right))).toEqual([429, "too many login attempts"]);
+    expect(message(await post("backup-codes/regenerate", account.token, right))).toEqual([429, "too many login attempts"]);
+  });
+
+  it("does not let a stolen token forget wrong passwords by a second factor of its own", async () => {
+    const account = await auth.register();
+    const guess = () =>
+      auth.call("POST", "/api/auth/change-password", {
+        token: account.token,
+        body: { currentPassword: "wrong-password", newPassword: "Another-One-1" },
+      });
+    for (let i = 0; i < 10; i++) expect((await guess()).status).toBe(400);
+    expect((await guess()).status).toBe(429);
+    const { secret } = (await post("setup", account.token)).body["data"] as { secret: string };
+    expect((await post("enable", account.token, { token: auth.totp(secret) })).status).toBe(200);
+    expect((await post("backup-codes/regenerate", account.token, { token: auth.totp(secret, 1) })).status).toBe(200);
+    expect((await guess()).status).toBe(429);
     expect(message(await post("disable", account.token, { password: account.password }))).toEqual([429, "too many login attempts"]);
+  });
+
+  it("is enabled once when several ask, and by no code of a secret that was replaced", async () => {
+    const { token } = await auth.register();
+    const secretOf = async (): Promise<string> => ((await post("setup", token)).body["data"] as { secret: string }).secret;
+    const first = await secretOf();
+    const second = await secretOf();
+    expect(message(await post("enable", token, { token: auth.totp(first) }))).toEqual([400, "invalid verification code"]);
+    const code = auth.totp(second);
+    const all = await Promise.all(Array.from({ length: 4 }, () => post("enable", token, { token: code })));
+    expect(all.map(({ status }) => status).toSorted()).toEqual([200, 400, 400, 400]);
+  });
+
+  it("cannot be read under another key, and then only backup codes work", async () => {
+    const account = await withTwoFactor();
+    const other = await withTwoFactor();
+    // The box of another account stands for one of another key: both do not open.
+    await auth.sql("UPDATE auth.users SET totp_secret = (SELECT totp_secret FROM auth.users WHERE id = $2) WHERE id = $1", [
+      account.userId,
+      other.userId,
+    ]);
+    expect(message(await auth.login(account, auth.totp(other.secret)))).toEqual([401, "two-factor authentication required"]);
+    expect((await auth.login(account, account.codes[0])).status).toBe(200);
+    expect(logged.messages()).toContain("auth.totp_secret_unreadable");
   });
 
   it("leaves nothing secret in answers, tables or logs (W4)", async () => {

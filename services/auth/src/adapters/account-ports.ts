@@ -4,6 +4,7 @@ import {
   ACCOUNT_ERRORS,
   type AccountErrorCode,
   type KeyRecord,
+  type SealedBox,
   type SessionRecord,
   type SiteRecord,
   type TenantRecord,
@@ -13,7 +14,7 @@ import type { Request } from "express";
 import { MAX_USER_AGENT } from "../domain/account-rules.ts";
 import type { StoredKey } from "../domain/credential-table.ts";
 import type { AccountKeyStore } from "./account-key-store.ts";
-import type { AccountStore, UserRow } from "./account-store.ts";
+import type { AccountStore, StepUpProof, UserRow } from "./account-store.ts";
 import type { LoginTokens } from "./login-tokens.ts";
 import type { PasswordHasher } from "./passwords.ts";
 import type { Origin, SessionStore } from "./session-store.ts";
@@ -70,18 +71,21 @@ export function totpContext(userId: string): string {
   return `totp:${userId}`;
 }
 
-/** A code of the authenticator app; each works once. */
-export async function isTotpRight(ports: AccountPorts, user: UserRow, code: string): Promise<boolean> {
-  if (!user.totpSecret) return false;
-  let secret: string;
+/** Undefined when it was sealed under another ENCRYPTION_KEY: no code is right then, backup codes still work. */
+export function openTotpSecret(ports: Pick<AccountPorts, "sealer" | "log">, userId: string, box: SealedBox): string | undefined {
   try {
-    secret = ports.sealer.unseal(user.totpSecret, totpContext(user.id));
+    return ports.sealer.unseal(box, totpContext(userId));
   } catch (error) {
     if (!(error instanceof CannotUnseal)) throw error;
-    // ENCRYPTION_KEY is another one: backup codes still work.
-    ports.log.error({ err: error, userId: user.id }, "auth.totp_secret_unreadable");
-    return false;
+    ports.log.error({ err: error, userId }, "auth.totp_secret_unreadable");
+    return undefined;
   }
+}
+
+/** A code of the authenticator app; each works once. */
+export async function isTotpRight(ports: AccountPorts, user: UserRow, code: string): Promise<boolean> {
+  const secret = user.totpSecret && openTotpSecret(ports, user.id, user.totpSecret);
+  if (!secret) return false;
   const step = totpStep(secret, code.trim(), ports.now());
   return step !== undefined && (await ports.twoFactor.useStep(user.id, step));
 }
@@ -93,8 +97,8 @@ export async function isSecondFactorRight(ports: AccountPorts, user: UserRow, co
 }
 
 /** Lets somebody who is logged in prove it again: as limited as logins are. @throws ApiError 429, or what `check` refuses with. */
-export async function stepUp(ports: AccountPorts, userId: string, check: () => Promise<void>): Promise<void> {
-  const attempt = await ports.accounts.beginStepUp(userId);
+export async function stepUp(ports: AccountPorts, userId: string, proof: StepUpProof, check: () => Promise<void>): Promise<void> {
+  const attempt = await ports.accounts.beginStepUp(userId, proof);
   if (!attempt.ok) throw tooManyAttempts(attempt.retryAfterMs);
   await check();
   await ports.accounts.endStepUp(attempt);

@@ -62,7 +62,7 @@ export function accountRoutes({ routes, session, json }: ApiShell, ports: Accoun
     const given = ChangePasswordRequest.parse(req.body);
     const user = await callerOf(ports, req);
     if (!isPasswordAllowed(given.newPassword)) throw refusal("WEAK_PASSWORD");
-    await stepUp(ports, user.id, async () => {
+    await stepUp(ports, user.id, "password", async () => {
       const current = isPasswordPossible(given.currentPassword) ? given.currentPassword : "";
       if (!(await hashed(() => ports.hasher.verify(user.passwordHash, current)))) throw refusal("WRONG_CURRENT_PASSWORD");
     });

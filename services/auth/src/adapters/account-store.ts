@@ -21,6 +21,12 @@ export interface AccountStoreOptions extends StoreOptions {
   defaultDomains: string[];
 }
 
+/**
+ * What somebody logged in proves again. Counted apart: whoever can do one of them (enable a second factor of their own with a stolen token)
+ * must not thereby forget failures at another (guessing the password).
+ */
+export type StepUpProof = "password" | "code" | "enable";
+
 /** A login under way: counted, and in the account's activity as failed until it has succeeded. */
 export interface OpenLogin {
   attempt: Extract<Attempt, { ok: true }>;
@@ -143,9 +149,9 @@ export class AccountStore {
     });
   }
 
-  /** Counts an attempt to prove oneself again with a password or a code. */
-  async beginStepUp(userId: string): Promise<Attempt> {
-    return await beginAttempt(this.#options.pool, this.#options, "step-up", userId);
+  /** Counts an attempt to prove oneself again. */
+  async beginStepUp(userId: string, proof: StepUpProof): Promise<Attempt> {
+    return await beginAttempt(this.#options.pool, this.#options, "step-up", `${userId}\0${proof}`);
   }
   async endStepUp(attempt: Extract<Attempt, { ok: true }>): Promise<void> {
     await clearAttempts(this.#options.pool, attempt.key);

@@ -1,7 +1,16 @@
 /** `/api/auth/2fa/*`: the secret stays with the server between setup and enable, and no code works twice. Tests: ../login.int.test.ts. */
 import { type ApiShell, sessionOf } from "@headwater/api-http";
 import { BackupCodesRequest, TwoFactorDisableRequest, TwoFactorEnableRequest } from "@headwater/protocol";
-import { type AccountPorts, isSecondFactorRight, isTotpRight, loadUser, refusal, stepUp, totpContext } from "./account-ports.ts";
+import {
+  type AccountPorts,
+  isSecondFactorRight,
+  isTotpRight,
+  loadUser,
+  openTotpSecret,
+  refusal,
+  stepUp,
+  totpContext,
+} from "./account-ports.ts";
 import { hashed } from "./account-routes.ts";
 import { newTotpSecret, totpQrCode, totpStep } from "./totp.ts";
 
@@ -17,10 +26,12 @@ export function twoFactorRoutes({ routes, session, json }: ApiShell, ports: Acco
     const { token } = TwoFactorEnableRequest.parse(req.body);
     const user = await loadUser(ports, sessionOf(req).userId);
     let backupCodes: string[] | undefined;
-    await stepUp(ports, user.id, async () => {
-      const secret = user.totpPending && ports.sealer.unseal(user.totpPending, totpContext(user.id));
-      const step = secret === null ? undefined : totpStep(secret, token.trim(), ports.now());
-      backupCodes = step === undefined ? undefined : await ports.twoFactor.enable(user.id, step);
+    await stepUp(ports, user.id, "enable", async () => {
+      const pending = user.totpPending;
+      const secret = pending && openTotpSecret(ports, user.id, pending);
+      const step = secret ? totpStep(secret, token.trim(), ports.now()) : undefined;
+      // The secret that the code was compared with, not one that another setup put in its place meanwhile.
+      backupCodes = pending && step !== undefined ? await ports.twoFactor.enable(user.id, pending, step) : undefined;
       if (!backupCodes) throw refusal("INVALID_CODE");
     });
     ports.log.info({ userId: user.id }, "auth.two_factor_enabled");
@@ -30,7 +41,7 @@ export function twoFactorRoutes({ routes, session, json }: ApiShell, ports: Acco
   routes.post("/api/auth/2fa/disable", session, json, async (req, res) => {
     const { token, password } = TwoFactorDisableRequest.parse(req.body);
     const user = await loadUser(ports, sessionOf(req).userId);
-    await stepUp(ports, user.id, async () => {
+    await stepUp(ports, user.id, token === undefined ? "password" : "code", async () => {
       const isProven =
         token === undefined
           ? password !== undefined && (await hashed(() => ports.hasher.verify(user.passwordHash, password)))
@@ -49,7 +60,7 @@ export function twoFactorRoutes({ routes, session, json }: ApiShell, ports: Acco
   routes.post("/api/auth/2fa/backup-codes/regenerate", session, json, async (req, res) => {
     const { token } = BackupCodesRequest.parse(req.body);
     const user = await loadUser(ports, sessionOf(req).userId);
-    await stepUp(ports, user.id, async () => {
+    await stepUp(ports, user.id, "code", async () => {
       if (!(await isTotpRight(ports, user, token))) throw refusal("INVALID_CODE");
     });
     res.json({ success: true, backupCodes: await ports.twoFactor.regenerate(user.id) });

@@ -24,11 +24,12 @@ export class TwoFactorStore {
     return rows.length > 0;
   }
 
-  /** The pending secret becomes the secret. @returns backup codes, or undefined when another request was first. */
-  async enable(userId: string, step: number): Promise<string[] | undefined> {
+  /** The pending secret becomes the secret. @returns backup codes, or undefined when it is no longer the one that was looked at. */
+  async enable(userId: string, expected: SealedBox, step: number): Promise<string[] | undefined> {
     return await inTransaction(this.#options, async (db) => {
       const [pending] = await db.select({ secret: users.totpPending }).from(users).where(eq(users.id, userId)).for("update");
-      if (!pending?.secret) return undefined;
+      // Every sealing has an initialisation vector of its own.
+      if (pending?.secret?.iv !== expected.iv) return undefined;
       await db.update(users).set({ totpSecret: pending.secret, totpPending: null, totpLastStep: step }).where(eq(users.id, userId));
       return await this.#replaceCodes(db, userId);
     });
