@@ -51,7 +51,7 @@ function tryOnce(request: TestFeedRequest, options: FeedTesterOptions): Promise<
     let isOpen = false;
     const finish = (answer: TestFeedAnswer): void => {
       clearTimeout(timer);
-      connection.close();
+      void connection.close();
       resolve(answer);
     };
     const timer = setTimeout(() => finish(isOpen ? { ok: true } : { ok: false, message: "no answer in time" }), options.timeoutMs);

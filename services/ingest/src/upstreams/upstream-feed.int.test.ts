@@ -161,9 +161,9 @@ describe("a bad upstream", () => {
       fc.json(),
       fc.string({ unit: "binary" }),
       fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
-      fc.constantFrom("null", "[null]", "{}{}", `${"[".repeat(100_000)}${"]".repeat(100_000)}`, '{"__proto__":1}'),
+      fc.constantFrom("null", "[null]", "{}{}", `${"[".repeat(5_000)}${"]".repeat(5_000)}`, '{"__proto__":1}'),
     );
-    const frames = fc.sample(frame, { numRuns: 400, seed: 7 });
+    const frames = fc.sample(frame, { numRuns: 200, seed: 7 });
     // Every frame is to be read, none dropped for its size.
     await h.limit({ feedMessagesPerSecond: 10_000, feedBytesPerSecond: 256 * 1024 * 1024 });
     await expectGood(async () => {

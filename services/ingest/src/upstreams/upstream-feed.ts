@@ -46,15 +46,18 @@ export class UpstreamFeed {
   #resumeTimer: NodeJS.Timeout | undefined;
   #openedAt: number | undefined;
   #failures = 0;
+  /** Counts beginnings, so that one that waits knows whether it is still meant. */
+  #turn = 0;
   #isStopped = false;
 
-  constructor(record: FeedRecord, ledger: FeedLedger, deps: UpstreamFeedDeps) {
+  /** @param after the end of an earlier connection of this feed: two at once are never seen */
+  constructor(record: FeedRecord, ledger: FeedLedger, deps: UpstreamFeedDeps, after?: Promise<void>) {
     this.id = record.id;
     this.#deps = deps;
     this.#ledger = ledger;
     this.#budget = new FeedBudget(deps.ratesOf(record), deps.clock.monotonicMs());
     this.#tell({ status: "connecting" });
-    this.#connect();
+    this.#connectAfter(after);
   }
 
   get status(): FeedStatus {
@@ -66,10 +69,11 @@ export class UpstreamFeed {
     if (this.#isStopped) return;
     this.#budget.setRates(this.#deps.ratesOf(record));
     if (this.#keyOf(record) === this.#key) return;
-    this.#disconnect();
+    const closed = this.#disconnect();
     this.#failures = 0;
+    this.#key = "";
     this.#tell({ status: "connecting" });
-    this.#connect();
+    this.#connectAfter(closed);
   }
 
   /** Called a few times a second: tells drops, and a state that could not be told. */
@@ -79,12 +83,22 @@ export class UpstreamFeed {
     if (this.#ledger.hasNews || !this.#isTold) this.#tell(this.#state);
   }
 
-  /** Ends the connection at once. With a state: the feed's last word, resolved when it is stored or cannot be. */
+  /** Ends the connection at once. Resolves when it has ended and the feed's last word, if any, is stored or cannot be. */
   async stop(last?: FeedState): Promise<void> {
     if (this.#isStopped) return;
     this.#isStopped = true;
-    this.#disconnect();
+    const closed = this.#disconnect();
     if (last) await this.#deps.feedLog.state(this.#ledger, last, this.#deps.clock.now());
+    await closed;
+  }
+
+  /** While it waits, another edit may start a wait of its own: only the last one connects. */
+  #connectAfter(earlier: Promise<void> | undefined): void {
+    const turn = ++this.#turn;
+    if (earlier === undefined) return this.#connect();
+    void earlier.finally(() => {
+      if (turn === this.#turn) this.#connect();
+    });
   }
 
   #connect(): void {
@@ -123,7 +137,7 @@ export class UpstreamFeed {
       resume: () => connection.resume(),
       close: () => {
         isCurrent = false;
-        connection.close();
+        return connection.close();
       },
     };
   }
@@ -195,9 +209,10 @@ export class UpstreamFeed {
     });
   }
 
-  #disconnect(): void {
-    this.#connection?.close();
+  #disconnect(): Promise<void> | undefined {
+    const closed = this.#connection?.close();
     this.#forget();
+    return closed;
   }
 
   #forget(): void {

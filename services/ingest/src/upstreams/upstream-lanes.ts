@@ -27,6 +27,8 @@ interface OwnedLane {
   lease: LaneLease;
   feeds: Map<string, UpstreamFeed>;
   ledgers: Map<string, FeedLedger>;
+  /** Feeds that were stopped and whose connection has not ended yet. */
+  closing: Map<string, Promise<void>>;
   /** The lease is not confirmed: everything is closed until it is again. */
   isFenced: boolean;
   stopServing(): void;
@@ -58,7 +60,14 @@ export class UpstreamLanes {
 
   acquired(lease: LaneLease): void {
     const { lane } = lease;
-    this.#lanes.set(lane, { lease, feeds: new Map(), ledgers: new Map(), isFenced: false, stopServing: this.#deps.serve(lane) });
+    this.#lanes.set(lane, {
+      lease,
+      feeds: new Map(),
+      ledgers: new Map(),
+      closing: new Map(),
+      isFenced: false,
+      stopServing: this.#deps.serve(lane),
+    });
     for (const record of this.#deps.directory.inLane(lane)) this.#reconcile(record.id);
     // Who owned the lane before may have died with connections that nobody wants any more: their last state is ours to tell.
     this.#deps.presence.ready.then(
@@ -118,7 +127,7 @@ export class UpstreamLanes {
     this.#lanes.delete(lane);
     owned.stopServing();
     // The next owner says `connecting`; until then readers know that somebody means to.
-    await Promise.all([...owned.feeds.values()].map((feed) => feed.stop({ status: "reconnecting" })));
+    await Promise.all([...owned.closing.values(), ...[...owned.feeds.values()].map((feed) => feed.stop({ status: "reconnecting" }))]);
     await this.leases?.release(lane, owned.lease.epoch);
   }
 
@@ -149,7 +158,7 @@ export class UpstreamLanes {
     this.#deps.log.warn({ lane, epoch: owned.lease.epoch, isFenced: owned.isFenced }, "upstreams.lease_unconfirmed");
     if (isValid) for (const record of this.#deps.directory.inLane(lane)) this.#reconcile(record.id);
     else {
-      for (const feed of owned.feeds.values()) void feed.stop();
+      for (const feed of owned.feeds.values()) close(owned, feed);
       owned.feeds.clear();
     }
   }
@@ -161,12 +170,12 @@ export class UpstreamLanes {
     const feed = owned.feeds.get(feedId);
     if (record && this.#isWanted(record)) {
       if (feed) feed.update(record);
-      else owned.feeds.set(feedId, new UpstreamFeed(record, ledgerIn(owned, feedId), this.#deps.feed));
+      else owned.feeds.set(feedId, new UpstreamFeed(record, ledgerIn(owned, feedId), this.#deps.feed, owned.closing.get(feedId)));
       return;
     }
     if (feed) {
       owned.feeds.delete(feedId);
-      void feed.stop({ status: "stopped" });
+      close(owned, feed, { status: "stopped" });
     }
     // A deleted id never comes back, so its line numbers are not needed again.
     if (!record) owned.ledgers.delete(feedId);
@@ -185,6 +194,13 @@ export class UpstreamLanes {
     const idle = this.#deps.directory.inLane(lane).filter(({ id }) => !owned.feeds.has(id) && !owned.ledgers.has(id));
     await Promise.all(idle.map(({ id }) => this.#deps.feedLog.state(ledgerIn(owned, id), stopped, this.#deps.clock.now())));
   }
+}
+
+function close(owned: OwnedLane, feed: UpstreamFeed, last?: FeedState): void {
+  const closing = feed.stop(last).finally(() => {
+    if (owned.closing.get(feed.id) === closing) owned.closing.delete(feed.id);
+  });
+  owned.closing.set(feed.id, closing);
 }
 
 function ledgerIn(owned: OwnedLane, feedId: string): FeedLedger {

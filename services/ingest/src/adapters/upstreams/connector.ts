@@ -40,8 +40,8 @@ export interface Connection {
   /** Stops reading until `resume`; the other side is slowed down by TCP. */
   pause(): void;
   resume(): void;
-  /** Ends it at once; no event follows. */
-  close(): void;
+  /** Ends it; no event follows. Resolves when the other side cannot see it any more, within half a second. */
+  close(): Promise<void>;
 }
 
 /** A way to reach one upstream; keeps what must survive a reconnect. */

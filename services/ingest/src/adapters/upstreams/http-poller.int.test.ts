@@ -143,7 +143,7 @@ describe("polling", () => {
     const server = await upstream({ body: "1", delayMs: 150 });
     const seen = open(poller(`${server.httpUrl}/p`));
     await until("the request", () => server.requests().length === 1);
-    seen.connection.close();
+    void seen.connection.close();
     const other = open(poller(`${server.httpUrl}/q`));
     await until("another poll is answered", () => other.frames.length === 1);
     expect(seen).toMatchObject({ opened: 0, frames: [], ends: [] });

@@ -68,10 +68,10 @@ class Poll implements Connection {
     this.#isPaused = false;
   }
 
-  close(): void {
+  async close(): Promise<void> {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#release();
+    await this.#release();
   }
 
   #later(ms: number): void {
@@ -157,16 +157,16 @@ class Poll implements Connection {
   #end(error: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#release();
+    void this.#release();
     this.#events.onEnd(describePoll(error), error instanceof PollFailed && error.isFault);
   }
 
-  #release(): void {
+  async #release(): Promise<void> {
     clearTimeout(this.#timer);
     this.#abort.abort();
     const agent = this.#agent;
     this.#agent = undefined;
-    void agent?.destroy().catch(alreadyAborted);
+    await agent?.destroy().catch(alreadyAborted);
   }
 }
 

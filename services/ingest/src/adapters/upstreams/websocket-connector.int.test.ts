@@ -179,13 +179,13 @@ describe("a WebSocket upstream", () => {
     const seen = open(`${server.url}/a`);
     await until("frames", () => seen.frames.length > 100);
     seen.connection.pause();
-    seen.connection.close();
+    void seen.connection.close();
     const count = seen.frames.length;
     await until("the upstream sees the end", () => server.open("/a").length === 0);
     expect(seen.frames.length).toBe(count);
     expect(seen.ends).toEqual([]);
     const early = open(`${server.url}/b`);
-    early.connection.close();
+    await early.connection.close();
     await until("another one opens", () => open(`${server.url}/c`) !== undefined && server.open("/c").length > 0);
     expect(server.open("/b")).toEqual([]);
     expect(early).toMatchObject({ opened: 0, ends: [] });

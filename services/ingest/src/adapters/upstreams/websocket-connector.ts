@@ -67,17 +67,19 @@ class Link implements Connection {
     this.#ws?.resume();
   }
 
-  close(): void {
-    if (this.#isOver) return;
+  close(): Promise<void> {
     this.#isOver = true;
     this.#clear();
     const ws = this.#ws;
-    if (ws?.readyState === WebSocket.OPEN) {
+    if (ws === undefined || ws.readyState === WebSocket.CLOSED) return Promise.resolve();
+    const closed = new Promise<void>((resolve) => ws.once("close", () => resolve()));
+    if (ws.readyState === WebSocket.OPEN) {
       ws.close(1000);
       // Not every upstream answers a close, and a paused socket would not see it.
       ws.resume();
       this.#later(CLOSE_GRACE_MS, () => ws.terminate());
-    } else ws?.terminate();
+    } else ws.terminate();
+    return closed;
   }
 
   #connect(target: OutboundTarget): void {
@@ -215,7 +217,7 @@ function dialTls({ host, port }: DialOptions, lookup: LookupFunction): Duplex {
   return connectTls({ host, port: Number(port), lookup, servername: isIP(host) === 0 ? host : "", ALPNProtocols: ["http/1.1"] });
 }
 
-const CLOSE_GRACE_MS = 1_000;
+const CLOSE_GRACE_MS = 400;
 const TOO_LARGE = ["WS_ERR_UNSUPPORTED_MESSAGE_LENGTH", "WS_ERR_TOO_MANY_BUFFERED_PARTS"];
 
 /** Overwrites members of the same name; pairs without a name are skipped. */
