@@ -11,6 +11,7 @@ import { fanoutScenario } from "./scenarios/fanout.ts";
 import { ingestScenario } from "./scenarios/ingest.ts";
 import { liveScenario } from "./scenarios/live.ts";
 import { referenceScenario } from "./scenarios/reference.ts";
+import { topicsScenario } from "./scenarios/topics.ts";
 import type { BenchContext } from "./support/context.ts";
 import { beginReport, finishReport, markdownTable, type Row } from "./support/report.ts";
 
@@ -22,6 +23,7 @@ const SCENARIOS: Record<string, { about: string; run: (context: BenchContext) =>
   reference: { about: "the reference pipeline alone", run: referenceScenario },
   S1: { about: "ingest: saturation and 5,000 ev/s, everything found in the log", run: ingestScenario },
   S2: { about: "ingest → label → 1, 100, 1,000 sockets against the reference", run: liveScenario },
+  topics: { about: "topic of a message on source text, against JSON.parse and a walk", run: topicsScenario },
   fanout: { about: "deliveries per CPU-second of the edge, 500 sockets", run: fanoutScenario },
 };
 const GROUPS: Record<string, string[]> = { baselines: ["nats", "ws", "memory", "http"] };

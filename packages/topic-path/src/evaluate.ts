@@ -3,20 +3,9 @@
  * Pure and total: for text that is no JSON the answer is unspecified, but nothing throws. Cost is linear in the text, per element of a batch.
  * Data: vectors/topics.json; tests: evaluate.test.ts (against JSON.parse and a plain walk).
  */
-import type { PathStep, TopicPath } from "./path.ts";
-import {
-  decodeString,
-  eachElement,
-  findElement,
-  findMember,
-  NOWHERE,
-  OPEN_ARRAY,
-  OPEN_OBJECT,
-  QUOTE,
-  skipSpace,
-  skipString,
-  skipValue,
-} from "./scan.ts";
+import type { TopicPath } from "./path.ts";
+import { type Found, locate } from "./locate.ts";
+import { CLOSE_ARRAY, COMMA, decodeString, NOWHERE, OPEN_ARRAY, OPEN_OBJECT, QUOTE, skipSpace, skipString, skipValue } from "./scan.ts";
 
 export const MAX_TOPIC_BYTES = 256;
 
@@ -56,37 +45,38 @@ export function evaluateTopicField(path: TopicPath, json: string): RoutedMessage
 /** As `evaluateTopicField` without building a list; `visit` answers false to end. Positions are those of the entry's text. */
 export function visitTopics(path: TopicPath, json: string, visit: (topic: Topic, start: number, end: number) => boolean): void {
   const root = skipSpace(json, 0);
+  const found: Found = { at: NOWHERE };
   if (json.charCodeAt(root) !== OPEN_ARRAY || typeof path.steps[0] === "number") {
-    visit(topicFrom(json, root, path.steps), 0, json.length);
+    locate(json, root, path.steps, 0, found);
+    visit(topicAt(json, found.at), 0, json.length);
     return;
   }
-  eachElement(json, root, (start, end) => visit(topicFrom(json, start, path.steps), start, end));
+  let start = skipSpace(json, root + 1);
+  if (json.charCodeAt(start) === CLOSE_ARRAY) return;
+  for (;;) {
+    const end = locate(json, start, path.steps, 0, found);
+    if (end === NOWHERE || !visit(topicAt(json, found.at), start, end)) return;
+    const next = skipSpace(json, end);
+    if (json.charCodeAt(next) !== COMMA) return;
+    start = skipSpace(json, next + 1);
+  }
 }
 
 /** Topic of the message as a whole, a batch not taken apart. */
 export function topicOf(path: TopicPath, json: string): Topic {
-  return topicFrom(json, skipSpace(json, 0), path.steps);
+  const found: Found = { at: NOWHERE };
+  locate(json, skipSpace(json, 0), path.steps, 0, found);
+  return topicAt(json, found.at);
 }
 
 /** Source text of the value a data path names, or undefined. */
 export function selectJson(path: TopicPath, json: string): string | undefined {
-  const start = walk(json, skipSpace(json, 0), path.steps);
-  if (start === NOWHERE) return undefined;
-  const end = skipValue(json, start);
-  return end === NOWHERE ? undefined : json.slice(start, end);
+  const found: Found = { at: NOWHERE };
+  locate(json, skipSpace(json, 0), path.steps, 0, found);
+  return found.at === NOWHERE ? undefined : json.slice(found.at, skipValue(json, found.at));
 }
 
-function walk(text: string, root: number, steps: readonly PathStep[]): number {
-  let at = root;
-  for (const step of steps) {
-    at = typeof step === "string" ? findMember(text, at, step) : findElement(text, at, step);
-    if (at === NOWHERE) return NOWHERE;
-  }
-  return at;
-}
-
-function topicFrom(text: string, root: number, steps: readonly PathStep[]): Topic {
-  const at = walk(text, root, steps);
+function topicAt(text: string, at: number): Topic {
   return at === NOWHERE ? MISSING : scalarTopic(text, at);
 }
 

@@ -1,16 +1,16 @@
 /**
  * Moves over JSON source text without building values: skips what nobody asked for and answers with positions. Expects text that JSON.parse
  * takes; on any other text positions are meaningless but in range, and nothing throws or loops for ever. Depth costs no stack.
- * Tests: scan.test.ts, evaluate.test.ts.
+ * Tests: evaluate.test.ts, generator.test.ts.
  */
 export const QUOTE = 0x22;
 export const OPEN_ARRAY = 0x5b;
 export const OPEN_OBJECT = 0x7b;
-const CLOSE_ARRAY = 0x5d;
-const CLOSE_OBJECT = 0x7d;
+export const CLOSE_ARRAY = 0x5d;
+export const CLOSE_OBJECT = 0x7d;
 const BACKSLASH = 0x5c;
-const COMMA = 0x2c;
-const COLON = 0x3a;
+export const COMMA = 0x2c;
+export const COLON = 0x3a;
 
 /** No such place, or the text ended. */
 export const NOWHERE = -1;
@@ -18,19 +18,27 @@ export const NOWHERE = -1;
 /** First position from `at` that holds no white space. */
 export function skipSpace(text: string, at: number): number {
   let i = at;
-  for (;;) {
-    const c = text.charCodeAt(i);
-    if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) return i;
-    i++;
-  }
+  let c = text.charCodeAt(i);
+  while (c === 0x20 || c === 0x0a || c === 0x0d || c === 0x09) c = text.charCodeAt(++i);
+  return i;
 }
+
+/** Characters looked at one by one; most strings end within them. Behind them the engine's own search is quicker. */
+const NEAR = 16;
 
 /** `at` is on the opening quote; answers the position behind the closing one. */
 export function skipString(text: string, at: number): number {
-  for (let i = at + 1; i < text.length; i++) {
+  const near = Math.min(at + 1 + NEAR, text.length);
+  let i = at + 1;
+  for (; i < near; i++) {
     const c = text.charCodeAt(i);
     if (c === QUOTE) return i + 1;
     if (c === BACKSLASH) i++;
+  }
+  for (let quote = text.indexOf('"', i); quote !== -1; quote = text.indexOf('"', quote + 1)) {
+    let backslashes = 0;
+    while (quote - backslashes > i && text.charCodeAt(quote - backslashes - 1) === BACKSLASH) backslashes++;
+    if (backslashes % 2 === 0) return quote + 1;
   }
   return NOWHERE;
 }
@@ -86,31 +94,6 @@ export function eachElement(text: string, at: number, visit: (start: number, end
   }
 }
 
-/** Start of the array's element at `index` (negative: from the end), or `NOWHERE`. */
-export function findElement(text: string, at: number, index: number): number {
-  if (index < -1) {
-    const length = countElements(text, at);
-    return length + index < 0 ? NOWHERE : findElement(text, at, length + index);
-  }
-  let found = NOWHERE;
-  let position = 0;
-  const whole = eachElement(text, at, (start) => {
-    if (index === -1 || position === index) found = start;
-    position++;
-    return index === -1 || position <= index;
-  });
-  return whole ? found : NOWHERE;
-}
-
-function countElements(text: string, at: number): number {
-  let count = 0;
-  const whole = eachElement(text, at, () => {
-    count++;
-    return true;
-  });
-  return whole ? count : 0;
-}
-
 /** Visits the members of the object that opens at `at`: the key's quotes, then the value. Answers like `eachElement`. */
 export function eachMember(
   text: string,
@@ -138,20 +121,11 @@ export function eachMember(
   }
 }
 
-/** Start of the value of the object's own key `name`, the last one when the key is repeated (as JSON.parse), or `NOWHERE`. */
-export function findMember(text: string, at: number, name: string): number {
-  const escapable = name.includes("\\");
-  let found = NOWHERE;
-  const whole = eachMember(text, at, (keyStart, keyEnd, valueStart) => {
-    if (isKey(text, keyStart, keyEnd, name, escapable)) found = valueStart;
-  });
-  return whole ? found : NOWHERE;
-}
-
-function isKey(text: string, keyStart: number, keyEnd: number, name: string, escapable: boolean): boolean {
+/** Is the string between these quotes this name? */
+export function isKey(text: string, keyStart: number, keyEnd: number, name: string): boolean {
   const length = keyEnd - keyStart - 2;
   // A key written without escapes is its own source text; written with them, it is longer than the name.
-  if (length === name.length) return !escapable && text.startsWith(name, keyStart + 1);
+  if (length === name.length) return text.startsWith(name, keyStart + 1) && !name.includes("\\");
   if (length < name.length) return false;
   for (let i = keyStart + 1; i < keyEnd - 1; i++) {
     if (text.charCodeAt(i) === BACKSLASH) return decodeString(text, keyStart, keyEnd) === name;

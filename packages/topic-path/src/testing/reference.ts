@@ -1,6 +1,6 @@
 /**
  * The rules once more, without the scanner: JSON.parse (with the source text of numbers) and a plain walk over its values.
- * Used by tests here and by the speed comparison's tests; knows nothing of evaluate.ts.
+ * For tests; knows nothing of evaluate.ts.
  */
 type Step = string | number;
 
