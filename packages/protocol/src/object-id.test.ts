@@ -3,7 +3,7 @@ import { isObjectId, objectIdOf } from "./object-id.ts";
 
 it("is seconds and random bytes in hex", () => {
   const id = objectIdOf(1_769_802_850_630, Uint8Array.of(0, 1, 2, 3, 4, 5, 254, 255));
-  expect(id).toBe("697d0c62" + "000102030405feff");
+  expect(id).toBe("697d0c62000102030405feff");
   expect(isObjectId(id)).toBe(true);
   expect(() => objectIdOf(0, new Uint8Array(4))).toThrow(RangeError);
 });

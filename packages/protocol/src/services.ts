@@ -100,8 +100,16 @@ export function natsPermissions(user: NatsUser): NatsPermissions {
       return {
         ...service(
           "intelligence",
-          [subjects.allLanes("analyses"), ...kvWrite("lease"), ...ensure("ANALYSES")],
-          ["svc.intelligence.>", subjects.llmCall(), subjects.allLlmControls(), subjects.allPresence()],
+          [
+            subjects.allLanes("analyses"),
+            "rpc.analyses.>",
+            "svc.routing.>",
+            subjects.llmCall(),
+            subjects.allLlmControls(),
+            ...kvWrite("lease"),
+            ...ensure("ANALYSES"),
+          ],
+          ["svc.intelligence.>", "rpc.analyses.>", subjects.llmCall(), subjects.allLlmControls(), subjects.allPresence()],
         ),
         // One question, many chunks.
         allow_responses: { max: 100_000, expires: "10m" },

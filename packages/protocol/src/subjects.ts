@@ -13,8 +13,8 @@ export type InputFamily = (typeof INPUT_FAMILIES)[number];
 export const OUTPUT_FAMILIES = ["signals", "topics", "analyses", "matches", "emotions"] as const;
 export type OutputFamily = (typeof OUTPUT_FAMILIES)[number];
 
-/** What an owner of a lane can be asked about: laned inputs, upstream connections (ingest) and shared limits (auth). */
-export type RequestFamily = InputFamily | "upstreams" | "limits";
+/** What an owner of a lane can be asked about: laned inputs, upstream connections (ingest), shared limits (auth) and contexts (intelligence). */
+export type RequestFamily = InputFamily | "upstreams" | "limits" | "analyses";
 
 /** Families of privacy logs keyed by HMAC, one subject per visitor lane. */
 export type PrivacyFamily = "erasures" | "consents";
