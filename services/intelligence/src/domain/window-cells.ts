@@ -38,6 +38,46 @@ const quoted = (key: string): string =>
 /** JSON has `|` inside strings only, where it may be written otherwise. */
 export const jsonCell = (value: SourceJson): string => writeSource(value).replaceAll("|", "\\u007c");
 
+/** Two keys of ours; a message that uses them itself is written as it is. */
+const COLS = "@cols";
+const ROWS = "@rows";
+
+/** Lists of objects with the same keys as `{"@cols":["a","b"],"@rows":[[1,2],[3,4]]}`, at any depth. Undefined: there is none. */
+function transposed(value: SourceJson): SourceJson | undefined {
+  if (typeof value === "string") return undefined;
+  if (!Array.isArray(value)) {
+    const members = [...value].map(([key, member]) => [key, transposed(member), member] as const);
+    return members.some(([, changed]) => changed !== undefined)
+      ? new Map(members.map(([key, changed, member]) => [key, changed ?? member]))
+      : undefined;
+  }
+  const items = value.map((item) => transposed(item) ?? item);
+  const keys = sharedKeys(value);
+  if (keys === undefined) return items.some((item, at) => item !== value[at]) ? items : undefined;
+  return new Map<string, SourceJson>([
+    [COLS, keys.map((key) => JSON.stringify(key))],
+    [ROWS, value.map((item) => keys.map((key) => cellOf(item, key)))],
+  ]);
+}
+
+function cellOf(item: SourceJson, key: string): SourceJson {
+  const member = item instanceof Map ? item.get(key) : undefined;
+  return member === undefined ? "null" : (transposed(member) ?? member);
+}
+
+function sharedKeys(items: readonly SourceJson[]): string[] | undefined {
+  const [first] = items;
+  if (items.length < 2 || !(first instanceof Map) || first.size === 0) return undefined;
+  const keys = [...first.keys()];
+  return items.every((item) => item instanceof Map && item.size === keys.length && keys.every((key) => item.has(key))) ? keys : undefined;
+}
+
+function usesOurKeys(value: SourceJson): boolean {
+  if (typeof value === "string") return false;
+  if (Array.isArray(value)) return value.some(usesOurKeys);
+  return value.has(COLS) || [...value.values()].some(usesOurKeys);
+}
+
 export function constantOf(column: Column): SourceJson | undefined {
   const first = column.cells[0];
   if (first === undefined || column.cells.length < 2) return undefined;
@@ -45,7 +85,7 @@ export function constantOf(column: Column): SourceJson | undefined {
   return column.cells.every((cell) => cell !== undefined && writeSource(cell) === text) ? first : undefined;
 }
 
-/** Marks: none = literals, `'` = strings, `'a*b` = strings with `*` replaced by the cell, `+` = differences, `{}` = JSON. */
+/** Marks: none = literals, `'` = strings, `'a*b` = strings with `*` replaced by the cell, `+` = differences, `{}` = JSON, `{@}` = JSON with tables. */
 export function cellsOf(column: Column): CellText {
   const name = columnName(column.path);
   const present = column.cells.filter((cell) => cell !== undefined);
@@ -57,9 +97,10 @@ export function cellsOf(column: Column): CellText {
     if (deltas) return { header: `${name}+`, cells: deltas };
     return { header: name, cells: withRepeats(literals.map((literal) => literal ?? ABSENT)) };
   }
+  const tables = present.some(usesOurKeys) ? [] : column.cells.map((cell) => (cell === undefined ? undefined : transposed(cell)));
   return {
-    header: `${name}{}`,
-    cells: withRepeats(column.cells.map((cell) => (cell === undefined ? ABSENT : jsonCell(cell)))),
+    header: tables.some((table) => table !== undefined) ? `${name}{@}` : `${name}{}`,
+    cells: withRepeats(column.cells.map((cell, row) => (cell === undefined ? ABSENT : jsonCell(tables[row] ?? cell)))),
   };
 }
 

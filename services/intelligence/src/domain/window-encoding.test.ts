@@ -68,6 +68,14 @@ describe("encodeWindow", () => {
     ["control characters and lone surrogates", ['{"a":"\\u0000\\u2028\\u0085"}', '{"a":"\\ud83d"}', '{"a":"😀"}']],
     ["prefix and suffix that overlap", ['{"a":"--ab--"}', '{"a":"----"}', '{"a":"-----"}']],
     ["times", ['{"a":"2026-01-01T10:00:01Z"}', '{"a":"2026-01-01T10:00:02Z"}', '{"a":"2026-01-01T10:00:02Z"}']],
+    [
+      "lists of objects",
+      ['{"a":[{"p":1,"q":"x|y"},{"q":null,"p":2.50}]}', '{"a":[{"p":1},{"q":2}]}', '{"a":[{"b":[{"c":1},{"c":2}]},{"b":[]}]}'],
+    ],
+    [
+      "names of ours in lists of objects",
+      ['{"a":[{"@cols":1},{"@cols":2}]}', '{"a":[{"@rows":1},{"@rows":2}]}', '{"a":[[{"p":1},{"p":2}]]}'],
+    ],
     ["deep nesting", [`${'{"a":'.repeat(30)}1${"}".repeat(30)}`, `${'{"a":'.repeat(12)}2${"}".repeat(12)}`]],
   ])("loses nothing: %s", (_, texts) => {
     expectLossless(entriesOf(...texts));
@@ -77,7 +85,19 @@ describe("encodeWindow", () => {
     const scalar = fc.oneof(
       fc.jsonValue({ maxDepth: 3, stringUnit: "binary" }).map((value) => JSON.stringify(value)),
       fc.bigInt().map(String),
-      fc.constantFrom("1.50", "1E5", "-0", "0.0", '"|"', '"="', '""', '"\\\\"', '"*"'),
+      fc.constantFrom(
+        '[{"a":1},{"a":2}]',
+        '[{"@cols":[],"@rows":[]},{"@cols":1,"@rows":2}]',
+        "1.50",
+        "1E5",
+        "-0",
+        "0.0",
+        '"|"',
+        '"="',
+        '""',
+        '"\\\\"',
+        '"*"',
+      ),
     );
     const key = fc.oneof(fc.constantFrom("a", "b", "price", "__proto__", "x.y"), fc.string({ maxLength: 4, unit: "binary" }));
     const object = fc

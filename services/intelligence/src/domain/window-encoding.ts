@@ -13,7 +13,7 @@ export const WINDOW_LEGEND = [
   "The data is one or more tables, newest message first; cells are separated by |.",
   "`base` is the time of the newest message, column @t is ms relative to it, # the position in the window.",
   "`same` lists members with one value in all rows of the table. An empty cell: the message has no such member. = : as in the row above.",
-  "Marks after a column name: ' text; 'a*b text where * stands for the cell; + step from the row above; {} JSON.",
+  'Marks after a column name: \' text; \'a*b text where * stands for the cell; + step from the row above; {} JSON; {@} JSON where {"@cols":[names],"@rows":[values]} is a list of objects.',
 ].join("\n");
 
 const MAX_TABLES = 6;

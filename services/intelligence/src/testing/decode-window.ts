@@ -9,7 +9,7 @@ type Cell = SourceJson | undefined;
 
 interface ColumnHead {
   path: Step[] | "#" | "@t" | "@topic";
-  mark: "" | "'" | "+" | "'+" | "{}";
+  mark: "" | "'" | "+" | "'+" | "{}" | "{@}";
   prefix: string;
   suffix: string;
 }
@@ -69,7 +69,7 @@ function head(text: string): ColumnHead {
   if (text === "#" || text === "@t") return { path: text, mark: "", prefix: "", suffix: "" };
   if (text === "@topic'") return { path: "@topic", mark: "'", prefix: "", suffix: "" };
   const [path, rest] = pathOf(text);
-  if (rest === "" || rest === "+" || rest === "'+" || rest === "{}") return { path, mark: rest, prefix: "", suffix: "" };
+  if (rest === "" || rest === "+" || rest === "'+" || rest === "{}" || rest === "{@}") return { path, mark: rest, prefix: "", suffix: "" };
   const star = [...rest.matchAll(/\\.|[^\\]/gsu)].find(([piece]) => piece === "*")?.index;
   if (star === undefined) return { path, mark: "'", prefix: "", suffix: "" };
   return { path, mark: "'", prefix: unescape(rest.slice(1, star)), suffix: unescape(rest.slice(star + 1)) };
@@ -95,6 +95,7 @@ function valuesOf(column: ColumnHead, texts: readonly string[]): Cell[] {
     above = text;
     if (text === "") return undefined;
     if (column.mark === "" || column.mark === "{}") return parseSource(text);
+    if (column.mark === "{@}") return untable(parseSource(text));
     if (column.mark === "+" || column.mark === "'+") {
       sum = sum === undefined ? BigInt(text) : sum + BigInt(text.replace("+", ""));
       return column.mark === "+" ? String(sum) : `"${sum}"`;
@@ -102,6 +103,15 @@ function valuesOf(column: ColumnHead, texts: readonly string[]): Cell[] {
     if (text === "\\0") return "null";
     return JSON.stringify(column.prefix + (text === "\\e" ? "" : unescape(text)) + column.suffix);
   });
+}
+
+function untable(value: SourceJson): SourceJson {
+  if (typeof value === "string") return value;
+  if (Array.isArray(value)) return value.map(untable);
+  const [names, rows] = [value.get("@cols"), value.get("@rows")];
+  if (!Array.isArray(names) || !Array.isArray(rows)) return new Map([...value].map(([key, member]) => [key, untable(member)]));
+  const keys = names.map((name) => JSON.parse(writeSource(name)) as string);
+  return rows.map((row) => new Map(keys.map((key, at) => [key, untable((Array.isArray(row) ? row[at] : undefined) ?? "missing")])));
 }
 
 function unescape(text: string): string {

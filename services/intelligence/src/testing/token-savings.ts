@@ -59,16 +59,30 @@ function windowsOf(entries: readonly WindowEntry[]): WindowEntry[][] {
 const asJson = (entries: readonly WindowEntry[]): string =>
   entries.map(({ ts, json }) => `{"time":"${new Date(ts).toISOString()}","message":${json}}`).join("\n");
 
-function measure(file: string): Row {
-  const windows = windowsOf(entriesOf(file));
-  const row: Row = {
-    feed: path.basename(file, ".jsonl.gz"),
-    windows: windows.length,
-    messages: 0,
-    jsonTokens: 0,
-    encodedTokens: 0,
-    encodeMs: 0,
-  };
+/** Where the demo feeds have their topic. */
+const TOPICS: Readonly<Record<string, string | number>> = { coinbase: "product_id", kraken: 3 };
+
+/** The newest window of each topic of a demo feed: what automatic analysis sends. */
+function topicWindowsOf(entries: readonly WindowEntry[], at: string | number): WindowEntry[][] {
+  const topics = new Map<string, WindowEntry[]>();
+  for (const entry of entries) {
+    const tree = parseSource(entry.json);
+    const topic = typeof at === "string" ? (tree instanceof Map ? tree.get(at) : undefined) : Array.isArray(tree) ? tree[at] : undefined;
+    if (typeof topic === "string") topics.set(topic, [...(topics.get(topic) ?? []), entry]);
+  }
+  return [...topics.values()].map((list) => list.slice(-WINDOW).toReversed());
+}
+
+function rowsOf(file: string): Row[] {
+  const feed = path.basename(file, ".jsonl.gz");
+  const entries = entriesOf(file);
+  const topicAt = TOPICS[feed];
+  const whole = measure(feed, windowsOf(entries));
+  return topicAt === undefined ? [whole] : [whole, measure(`${feed}, by topic`, topicWindowsOf(entries, topicAt))];
+}
+
+function measure(feed: string, windows: readonly WindowEntry[][]): Row {
+  const row: Row = { feed, windows: windows.length, messages: 0, jsonTokens: 0, encodedTokens: 0, encodeMs: 0 };
   for (const window of windows) {
     const began = performance.now();
     const text = encodeWindow(window);
@@ -105,7 +119,7 @@ function table(rows: readonly Row[]): string {
 const files = globSync(["packages/standalone/demo/feeds/*.jsonl.gz", "test/data/feeds/*.jsonl.gz"], { cwd: ROOT }).sort((a, b) =>
   path.basename(a).localeCompare(path.basename(b)),
 );
-const rows = files.map((file) => measure(path.join(ROOT, file)));
+const rows = files.flatMap((file) => rowsOf(path.join(ROOT, file)));
 const text = readFileSync(FILE, "utf8");
 const [from, to] = [text.indexOf(BEGIN), text.indexOf(END)];
 if (rows.length === 0 || from === -1 || to === -1) throw new Error("no recordings, or no place for the table in docs/llm.md");
