@@ -34,7 +34,7 @@ export interface LlmServerCall {
   headers: IncomingHttpHeaders;
   body: Record<string, unknown>;
   stream: boolean;
-  /** The caller closed the connection before the answer was complete. */
+  /** The connection closed before the answer was complete: the caller left, or the behaviour was `half`. */
   isAbandoned: boolean;
   isDone: boolean;
 }
