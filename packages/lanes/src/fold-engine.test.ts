@@ -69,6 +69,19 @@ describe("folding", () => {
     }
   });
 
+  it("names the config records that inputs speak of and that are missing, each once", () => {
+    const known = {
+      ...family,
+      missingConfig: (config: { reg: number }, input: TallyInput) => (input.n > config.reg ? input.key : undefined),
+    };
+    const folding = new FoldEngine(known, new LaneState(known, 1e9), (reg) => ({ reg }));
+    const inputs = [1, 5, 7, 5].map((n, i): TallyInput => ({ id: `${i}`, key: `k${n}`, n }));
+    const items = itemsOf(known, { seq: 1, data: encode(...inputs, "?") }, never);
+    expect(folding.missingConfig(items, 4)).toEqual(["k5", "k7"]);
+    expect(folding.missingConfig(items, 9)).toEqual([]);
+    expect(engine().missingConfig(items, 4)).toEqual([]);
+  });
+
   it("asks for the config of the recorded position once per change", () => {
     const asked: number[] = [];
     const state = new LaneState(family, 1e9);

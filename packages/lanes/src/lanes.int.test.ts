@@ -326,6 +326,18 @@ describe("faults of what it stands on", () => {
     expect(messages()).toContain("lanes.input_lost");
   });
 
+  it("counts input that a lossy log dropped, without a complaint", async () => {
+    await harness.put(0, ...inputs(0, 10));
+    await harness.put(0, ...inputs(10, 10));
+    await purgeStream(harness.nats, harness.inputStream(0), { seq: 2 });
+    const { log, messages } = collectingLogger("warn");
+    const worker = await start("w-0", {}, { log, family: { ...tallyFamily(), isInputLossy: true } });
+    await worker.settled();
+    expect(await wires()).toEqual(tallyModel(inputs(10, 10), 0).wires);
+    expect(worker.lanes()[0]?.lostInputs).toBe(1);
+    expect(messages()).toEqual([]);
+  });
+
   it("starts again, loudly, when the log is another one: the broker lost its store, the database did not", async () => {
     const first = await start("w-0");
     await harness.put(0, ...inputs(0, 10));

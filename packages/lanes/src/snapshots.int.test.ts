@@ -202,6 +202,31 @@ describe("PostgreSQL away", () => {
 });
 
 describe("finished input", () => {
+  it("is left alone when the log makes room by itself", async () => {
+    const small = await Harness.open(inject("databaseUrl"), { laneCount: 1, visitsBytes: 64 * 1024 });
+    try {
+      const family = { ...tallyFamily(), isInputLossy: true };
+      const worker = await small.start("w-0", { snapshotEveryMs: 30, purgeCheckMs: 20 }, { family });
+      for (let i = 0; i < 7; i++) await small.put(0, { id: `i${i}`, key: "k", n: i, pad: "x".repeat(8_000) } as TallyInput);
+      await worker.settled();
+      await until("two snapshots", () => (worker.safePoints().get(0) ?? 0) > 0 || worker.lanes()[0]?.snapshotIn === 7);
+      await small.put(0, { id: "last", key: "k", n: 1 });
+      await worker.settled();
+      await until("a second snapshot", () => worker.safePoints().get(0) === 7);
+      // Over 80 % full and behind the older snapshot: any other family would purge now, every 20 ms.
+      const frames = worker.lanes()[0]?.frames ?? 0;
+      for (let i = 0; i < 5; i++) {
+        await small.put(0, { id: `more${i}`, key: "k", n: 1 });
+        await worker.settled();
+      }
+      expect(worker.lanes()[0]?.frames).toBeGreaterThan(frames);
+      expect((await streamState(small.nats, small.inputStream(0))).firstSeq).toBe(1);
+      await worker.stop();
+    } finally {
+      await small.close();
+    }
+  }, 60_000);
+
   it("is purged behind the older snapshot when the stream fills up, never beyond", async () => {
     const small = await Harness.open(inject("databaseUrl"), { laneCount: 1, visitsBytes: 256 * 1024 });
     try {

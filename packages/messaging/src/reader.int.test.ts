@@ -46,6 +46,31 @@ describe("reading", () => {
     await reader.stop();
   });
 
+  it("gets messages larger than a pull's budget, in order with the small ones around them", async () => {
+    const { name, subject } = await stream(3);
+    const sizes = [10, 3_000_000, 10, 7_000_000, 6_000_000, 10, 1_100_000, 1_100_000, 10];
+    for (const size of sizes) await publisher.publish(subject, "x".repeat(size));
+    const seen: number[] = [];
+    const reader = openReader(nats, {
+      stream: name,
+      from: { seq: 4 },
+      maxBytesInFlight: 2_304 * 1024,
+      log,
+      // Back-pressure in between: the next pull goes out when it ends.
+      onMessage: async (msg) => {
+        await nats.flush();
+        seen.push(msg.data.length);
+      },
+    });
+    await reader.caughtUp;
+    expect(seen).toEqual(sizes);
+    await publisher.publish(subject, "x".repeat(5_000_000));
+    await publisher.publish(subject, "y");
+    await until("live ones too", () => seen.length === sizes.length + 2);
+    expect(seen.slice(-2)).toEqual([5_000_000, 1]);
+    await reader.stop();
+  });
+
   it("from new skips what is there; an empty stream is caught up at once", async () => {
     const { name, subject } = await stream(3);
     const seen: ReadMessage[] = [];
