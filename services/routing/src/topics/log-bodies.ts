@@ -1,4 +1,4 @@
-/** Reads single lines of `feeds.<lane>` by position, for answers about a feed; each stored message is fetched once. Tests: topic-lanes.int.test.ts. */
+/** Reads single lines of `feeds.<lane>` by position, for answers about a feed; each stored message is fetched once. Tests: log-bodies.test.ts. */
 import { decodeFeedLine, type FeedLine } from "@headwater/protocol";
 import type { LogPlace } from "../domain/topic-state.ts";
 
