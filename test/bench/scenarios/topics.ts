@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { gunzipSync } from "node:zlib";
-import { parseTopicField, type TopicPath, visitTopics } from "../../../packages/topic-path/src/index.ts";
+import { parseTopicField, type TopicPath, visitTopics } from "@headwater/topic-path";
 import type { BenchContext } from "../support/context.ts";
 import { median, ratioOf, type Row } from "../support/report.ts";
 

@@ -1,2 +1,2 @@
 /** Topic lanes as the composition root sees them. */
-export { startTopicLanes, type TopicLanes, type TopicLanesDeps } from "./topic-lanes.ts";
+export { startTopicLanes, type TopicLanes } from "./topic-lanes.ts";
