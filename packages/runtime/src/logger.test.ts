@@ -33,6 +33,34 @@ describe("createLogger", () => {
     expect(line).toMatchObject({ service: "test", msg: "service.ready", durationMs: 3 });
     expect(new Date(String(line["time"])).toISOString()).toBe(line["time"]);
   });
+  it("writes what failed in a database, without the values", () => {
+    const { log, text } = record();
+    const row = Object.assign(new Error('duplicate key value violates unique constraint "users_email"'), {
+      code: "23505",
+      detail: "Key (email)=(dev@example.com) already exists.",
+    });
+    // As the query builder throws it.
+    const params = ["dev@example.com", "$argon2id$hash"];
+    const query = 'insert into "users" values ($1, $2)';
+    const failed = Object.assign(new Error(`Failed query: ${query}\nparams: ${params.join(",")}`, { cause: row }), { query, params });
+    log.error({ err: row }, "plain");
+    log.error({ err: failed }, "wrapped");
+    log.error({ err: new Error("cannot register", { cause: failed }) }, "twice");
+    log.error({ err: Object.assign(new Error(`Failed query\nparams: ${params.join(",")}`), { query, params }) }, "without a cause");
+    expect(text()).not.toContain("dev@example.com");
+    expect(text()).not.toContain("argon2id");
+    const lines = text().trim().split("\n").map((line) => (JSON.parse(line) as { err: Record<string, unknown> }).err); // biome-ignore format: chain
+    expect(lines[1]).toMatchObject({ code: "23505", message: row.message, query, stack: expect.stringContaining("at ") });
+    expect(lines[2]).toMatchObject({ code: "23505", query, above: ["Error: cannot register"] });
+    expect(lines[3]).toMatchObject({ query });
+  });
+  it("writes other errors as they are, with their causes", () => {
+    const { log, text } = record();
+    log.error({ err: new Error("outer", { cause: Object.assign(new Error("inner"), { code: "ECONNREFUSED" }) }) }, "x");
+    log.error({ err: "no error" }, "x");
+    expect(text()).toContain("outer: inner");
+    expect(text()).toContain('"err":"no error"');
+  });
   it("keeps quiet below its level", () => {
     const { log, text } = record("warn");
     log.info("quiet");
