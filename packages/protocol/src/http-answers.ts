@@ -47,5 +47,17 @@ const health = z.object({
   status: z.enum(["up", "degraded", "down"]),
   checks: z.record(z.string(), z.object({ ok: z.boolean(), detail: z.string().optional() })),
 });
-/** `GET /health`: the worst of all services, and each one's own report. */
-export const HealthAnswer = health.extend({ services: z.record(z.string(), health).optional() });
+const connection = z.enum(["connected", "disconnected"]);
+/** `GET /health`: 200, or 503 when a service has no instance that works. A listener of one service tells what that service knows. */
+export const HealthAnswer = z.object({
+  status: z.enum(["ok", "degraded"]),
+  timestamp: z.iso.datetime(),
+  services: z.object({
+    store: connection.optional(),
+    nats: connection.optional(),
+    llm: z.enum(["available", "not-configured", "unavailable"]).optional(),
+    authentication: z.enum(["available", "unavailable"]).optional(),
+  }),
+  instances: z.record(z.string(), health).describe("By instance id"),
+});
+export type HealthAnswer = z.infer<typeof HealthAnswer>;

@@ -8,8 +8,10 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { ERRORS, type ErrorCode, routeOf } from "@headwater/protocol";
 import express, { type NextFunction, type Request, type Response } from "express";
+import { systemClock } from "./clock.ts";
 import { errorBody, requestIdOf, sendErrorFor } from "./errors-http.ts";
 import type { Logger } from "./logger.ts";
+import { publicHealth, type SystemHealth, systemHealth } from "./public-health.ts";
 import type { HealthReport, Service } from "./service.ts";
 
 export interface HttpOptions {
@@ -17,8 +19,8 @@ export interface HttpOptions {
   host: string;
   port: number;
   log: Logger;
-  /** Answer of `GET /health`. */
-  health: () => HealthReport | Promise<HealthReport>;
+  /** What `GET /health` is made of: the whole system's, or the one service's own. */
+  health: () => HealthReport | SystemHealth | Promise<HealthReport | SystemHealth>;
   tls?: { cert: string; key: string };
 }
 
@@ -37,7 +39,8 @@ export async function listenHttp(options: HttpOptions): Promise<HttpServer> {
   app.set("case sensitive routing", true);
   app.get("/health", async (_req, res) => {
     const report = await options.health();
-    res.status(report.status === "down" ? 503 : 200).json(report);
+    const health = "instances" in report ? report : systemHealth({ [options.services[0]?.name ?? "none"]: report });
+    res.status(health.status === "down" ? 503 : 200).json(publicHealth(health, systemClock.now()));
   });
   // By the route table, not by mounting order: a parameter of one service must not catch a fixed name of another.
   for (const service of options.services) {

@@ -9,6 +9,7 @@ export { createLogger, type Logger, redactUrl } from "./logger.ts";
 export { privacyKeyOf } from "./privacy-key.ts";
 export { instanceIdOf, parseProcessEnv, ProcessEnv, secretsOf } from "./process-config.ts";
 export { ResourceStack } from "./resource-stack.ts";
+export { publicHealth, type SystemHealth, systemHealth } from "./public-health.ts";
 export { runService } from "./run-service.ts";
 export { CannotUnseal, createSealer, type Sealer } from "./sealed-box.ts";
 export { combineHealth, type Deps, type DirectHandler, type HealthReport, type Secrets, type Service } from "./service.ts";

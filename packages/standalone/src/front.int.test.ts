@@ -1,5 +1,6 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { systemHealth } from "@headwater/runtime";
 import { afterEach, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { type Backend, startFront } from "./front.ts";
@@ -33,7 +34,7 @@ async function front() {
     host: "127.0.0.1",
     port: 0,
     backends: { auth: rest, ingest: [ingest.backend], scoring: rest, routing: rest, intelligence: rest, edge: [edge.backend] },
-    health: async () => ({ status: "up", checks: {} }),
+    health: async () => systemHealth({ "edge-0": { status: "up", checks: { nats: { ok: true } } } }),
   });
   closers.push(() => running.close());
   return { running, ingest, edge };
@@ -56,7 +57,8 @@ it("answers unknown paths and its own health", async () => {
     message: "route not found",
     code: "ROUTE_NOT_FOUND",
   });
-  expect((await fetch(`${running.url}/health`)).status).toBe(200);
+  const health = await fetch(`${running.url}/health`);
+  expect([health.status, await health.json()]).toMatchObject([200, { status: "ok", services: { nats: "connected" } }]);
 });
 
 it("passes upgrades both ways and refuses those nobody owns", async () => {

@@ -7,7 +7,15 @@ import https from "node:https";
 import net, { type AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { routeOf, type ServiceName } from "@headwater/protocol";
-import { asksForWebSocket, type HealthReport, rejectUpgrade, requestIdOf, sendErrorFor } from "@headwater/runtime";
+import {
+  asksForWebSocket,
+  publicHealth,
+  rejectUpgrade,
+  requestIdOf,
+  sendErrorFor,
+  systemClock,
+  type SystemHealth,
+} from "@headwater/runtime";
 
 export interface Backend {
   port: number;
@@ -18,7 +26,7 @@ export interface FrontOptions {
   host: string;
   port: number;
   backends: Record<ServiceName, Backend[]>;
-  health: () => Promise<HealthReport>;
+  health: () => Promise<SystemHealth>;
   tls?: { cert: string; key: string };
 }
 
@@ -41,7 +49,7 @@ export async function startFront(options: FrontOptions): Promise<{ port: number;
       void options.health().then((report) => {
         res
           .writeHead(report.status === "down" ? 503 : 200, { "Content-Type": "application/json; charset=utf-8" })
-          .end(JSON.stringify(report));
+          .end(JSON.stringify(publicHealth(report, systemClock.now())));
       });
       return;
     }

@@ -4,12 +4,12 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { cacheDir, type Child, freePort, startChild } from "@headwater/embedded";
 import { SERVICES, type ServiceName } from "@headwater/protocol";
-import { type Env, type HealthReport, type Logger, ResourceStack } from "@headwater/runtime";
+import { type Env, type HealthReport, type Logger, ResourceStack, systemHealth } from "@headwater/runtime";
 import type { loadSecrets } from "./data-dir.ts";
 import { type Backend, startFront } from "./front.ts";
 import type { Infrastructure } from "./infrastructure.ts";
 import type { Options } from "./options.ts";
-import { aggregateHealth, type RunningSystem } from "./system.ts";
+import type { RunningSystem } from "./system.ts";
 
 const projectRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
 
@@ -46,7 +46,7 @@ export async function startPerService(
     if (failure) throw failure.reason;
 
     const health = async () =>
-      aggregateHealth(Object.fromEntries(await Promise.all(slots.map(async (slot) => [slot.instance, await ask(slot)] as const))));
+      systemHealth(Object.fromEntries(await Promise.all(slots.map(async (slot) => [slot.instance, await ask(slot)] as const))));
     const backends = Object.fromEntries(
       SERVICES.map((service) => [
         service,

@@ -6,12 +6,22 @@ import { parseIngestConfig, startIngest } from "@headwater/ingest";
 import { parseIntelligenceConfig, startIntelligence } from "@headwater/intelligence";
 import { parseRoutingConfig, startRouting } from "@headwater/routing";
 import type { ServiceName } from "@headwater/protocol";
-import { createLogger, type Deps, type Env, listenAdmin, listenHttp, ResourceStack, type Service, systemClock } from "@headwater/runtime";
+import {
+  createLogger,
+  type Deps,
+  type Env,
+  listenAdmin,
+  listenHttp,
+  ResourceStack,
+  type Service,
+  systemClock,
+  systemHealth,
+} from "@headwater/runtime";
 import { parseScoringConfig, startScoring } from "@headwater/scoring";
 import type { loadSecrets } from "./data-dir.ts";
 import type { Infrastructure } from "./infrastructure.ts";
 import type { Options } from "./options.ts";
-import { aggregateHealth, type RunningSystem } from "./system.ts";
+import type { RunningSystem } from "./system.ts";
 
 const STARTERS: Record<ServiceName, (env: Env, deps: Deps) => Promise<Service>> = {
   auth: (env, deps) => startAuth(parseAuthConfig(env), deps),
@@ -55,7 +65,7 @@ export async function startSingleProcess(
     const failure = outcomes.find((outcome) => outcome.status === "rejected");
     if (failure) throw failure.reason;
 
-    const health = async () => aggregateHealth(Object.fromEntries(services.map((service) => [service.name, service.health()])));
+    const health = async () => systemHealth(Object.fromEntries(services.map((service) => [`${service.name}-0`, service.health()])));
     const admin = await listenAdmin(services, "127.0.0.1", 0);
     stack.defer(() => admin.close());
     const http = await listenHttp({
@@ -73,7 +83,8 @@ export async function startSingleProcess(
       adminPorts: Object.fromEntries(services.map((service) => [`${service.name}-0`, admin.port])),
       health,
       settled: async (wait) => {
-        for (const name of ["ingest", "scoring", "edge"] as const) await services.find((s) => s.name === name)?.settled(wait);
+        for (const name of ["auth", "ingest", "scoring", "routing", "intelligence", "edge"] as const)
+          await services.find((s) => s.name === name)?.settled(wait);
       },
       // The listener goes last among the public parts: sockets leave through the edge's own drain first.
       stop: () =>
