@@ -23,22 +23,22 @@ const category = inQuery("category", "Exactly this category");
 
 const OPERATIONS: readonly ApiOperation[] = [
   {
-    method: "get", path: "/api/marketplace/feeds", id: "listFeeds", summary: "Public feeds, newest first", auth: "none", answer: "FeedsAnswer",
+    method: "get", path: "/api/marketplace/feeds", id: "listFeeds", summary: "Public feeds, newest first", auth: "optional", answer: "FeedsAnswer",
     parameters: [category, inQuery("q", "Only feeds whose name, description or tags contain this"), limit(200, 200), inQuery("cursor", "`nextCursor` of the page before")],
     errors: ["INVALID_CURSOR"],
   },
   {
-    method: "get", path: "/api/marketplace/feeds/popular", id: "listPopularFeeds", summary: "Public feeds, most subscribed first", auth: "none",
+    method: "get", path: "/api/marketplace/feeds/popular", id: "listPopularFeeds", summary: "Public feeds, most subscribed first", auth: "optional",
     answer: "FeedsAnswer", parameters: [limit(100, 10)],
   },
   {
-    method: "get", path: "/api/marketplace/feeds/recent", id: "listRecentFeeds", summary: "Public feeds, newest first", auth: "none",
+    method: "get", path: "/api/marketplace/feeds/recent", id: "listRecentFeeds", summary: "Public feeds, newest first", auth: "optional",
     answer: "FeedsAnswer", parameters: [limit(100, 10)],
   },
   {
     method: "get", path: "/api/marketplace/feeds/search", id: "searchFeeds", summary: "Feeds whose name, description or tags contain a text; with a login also one's own private ones",
     auth: "optional", answer: "FeedsAnswer", errors: ["QUERY_REQUIRED"],
-    parameters: [{ ...inQuery("q", "Taken literally, in any case"), required: true }, category],
+    parameters: [{ ...inQuery("q", "Taken literally, in any case"), required: true }, category, limit(200, 200)],
   },
   {
     method: "get", path: "/api/marketplace/feeds/{id}", id: "getFeed", summary: "One feed; its owner sees secrets too", auth: "optional",
@@ -50,15 +50,15 @@ const OPERATIONS: readonly ApiOperation[] = [
   },
   {
     method: "put", path: "/api/marketplace/feeds/{id}", id: "updateFeed", summary: "Change some members of a feed; takes effect at once", auth: "session",
-    body: "FeedRequest", answer: "FeedAnswer", errors: ["INVALID_ID", ...written, ...owned, "CONFLICT"],
+    body: "FeedRequest", answer: "FeedAnswer", errors: ["INVALID_ID", ...written, ...owned],
   },
   {
     method: "delete", path: "/api/marketplace/feeds/{id}", id: "deleteFeed", summary: "Delete a feed, its subscriptions and its connection", auth: "session",
-    answer: "MessageAnswer", errors: ["INVALID_ID", ...owned, "CONFLICT"],
+    answer: "MessageAnswer", errors: ["INVALID_ID", ...owned],
   },
   {
     method: "put", path: "/api/marketplace/feeds/{id}/ai-prompt", id: "setFeedPrompt", summary: "Set the default prompt of a feed", auth: "session",
-    body: "AiPromptRequest", answer: "FeedAnswer", errors: [...owned, "CONFLICT"],
+    body: "AiPromptRequest", answer: "FeedAnswer", errors: [...owned],
   },
   {
     method: "get", path: "/api/marketplace/feeds/{id}/status", id: "getFeedStatus", summary: "Connection, counters and live topics of one's own feed",
@@ -70,10 +70,10 @@ const OPERATIONS: readonly ApiOperation[] = [
   },
   {
     method: "get", path: "/api/marketplace/feeds/{id}/buffer", id: "getFeedBuffer", summary: "Recent messages of a feed, newest first", auth: "session",
-    answer: "BufferAnswer", parameters: [inQuery("since", "RFC 3339 time or ms since epoch"), limit(200, 200)], errors: ["FEED_NOT_FOUND"],
+    answer: "BufferAnswer", parameters: [inQuery("since", "RFC 3339 time or ms since epoch"), limit(1_000, 200)], errors: ["INVALID_PAYLOAD", "FEED_NOT_FOUND"],
   },
   {
-    method: "post", path: "/api/marketplace/feeds/{id}/data", id: "pushFeedData", summary: "Push one message into one's own feed", auth: "session",
+    method: "post", path: "/api/marketplace/feeds/{feedId}/data", id: "pushFeedData", summary: "Push one message into one's own feed", auth: "session",
     body: "PushDataRequest", answer: "PushDataAnswer", errors: ["NOT_AUTHORIZED", { code: "FEED_NOT_FOUND", status: 404, message: "feed not found" }],
   },
   {
@@ -103,10 +103,10 @@ const OPERATIONS: readonly ApiOperation[] = [
     method: "put", path: "/api/marketplace/subscriptions/{feedId}/settings", id: "updateSubscription", summary: "Change prompt and settings of a subscription",
     auth: "session", body: "SubscriptionSettingsRequest", answer: "MessageAnswer", errors: ["SUBSCRIPTION_NOT_FOUND"],
   },
-  { method: "get", path: "/api/settings/categories", id: "listCategories", summary: "Categories of feeds", auth: "none", answer: "CategoriesAnswer" },
-  { method: "get", path: "/api/settings/all", id: "listSettings", summary: "The same as categories", auth: "none", answer: "CategoriesAnswer" },
+  { method: "get", path: "/api/settings/categories", id: "listCategories", summary: "Categories of feeds", auth: "optional", answer: "CategoriesAnswer" },
+  { method: "get", path: "/api/settings/all", id: "listSettings", summary: "The same as categories", auth: "optional", answer: "CategoriesAnswer" },
   {
-    method: "get", path: "/api/settings/categories/{key}", id: "getCategory", summary: "One category", auth: "none", answer: "CategoryAnswer",
+    method: "get", path: "/api/settings/categories/{key}", id: "getCategory", summary: "One category", auth: "optional", answer: "CategoryAnswer",
     errors: ["NOT_FOUND"],
   },
   {
@@ -115,6 +115,10 @@ const OPERATIONS: readonly ApiOperation[] = [
   {
     method: "post", path: "/api/settings/user/categories", id: "createOwnCategory", summary: "Create a category of one's own", auth: "session",
     body: "CreateCategoryRequest", status: 201, answer: "CategoryAnswer", errors: ["CATEGORY_LIMIT_REACHED", "CATEGORY_EXISTS"],
+  },
+  {
+    method: "get", path: "/api/settings/user/categories/{key}", id: "getOwnCategory", summary: "One category of one's own", auth: "session",
+    answer: "CategoryAnswer", errors: ["NOT_FOUND"],
   },
   {
     method: "put", path: "/api/settings/user/categories/{key}", id: "updateOwnCategory", summary: "Rename a category of one's own", auth: "session",

@@ -170,7 +170,11 @@ const OPERATIONS: readonly Operation[] = [
     path: "/health",
     id: "getHealth",
     summary: "Health of the process, and of every service behind it",
-    success: { status: 200, description: "Ok or degraded; 503 with the same body when a service has no instance that works", schema: ref("HealthAnswer") },
+    success: {
+      status: 200,
+      description: "Ok or degraded; 503 with the same body when a service has no instance that works",
+      schema: ref("HealthAnswer"),
+    },
     errors: [],
     open: true,
   },
