@@ -31,6 +31,17 @@ export {
   openLeaseBucket,
   readLaneCount,
 } from "./lease-bucket.ts";
+export {
+  createLlmClient,
+  LLM_NOT_CONFIGURED,
+  type LlmCallHooks,
+  type LlmClient,
+  type LlmClientOptions,
+  type LlmOutcome,
+  type LlmRequest,
+  type LlmResult,
+} from "./llm-client.ts";
+export { LlmFailure, type LlmHandler, type LlmOut, type LlmServerOptions, type LlmServing, serveLlmCalls } from "./llm-server.ts";
 export { createMessagePace, type MessagePace, type MessagePaceOptions } from "./message-pace.ts";
 export { openPresence, type PresenceView } from "./presence-view.ts";
 export {
