@@ -7,9 +7,17 @@ import { ApiError } from "./api-error.ts";
 
 export const MAX_BODY_BYTES = 1_048_576;
 const MAX_DEPTH = 64;
+const TEXT = Symbol("body text");
+
+type Read = Request & { [TEXT]?: string };
+
+/** Source text of the body that `jsonBody` parsed: numbers as they were written. `{}` when there was none. */
+export function bodyTextOf(req: Request): string {
+  return (req as Read)[TEXT] ?? "{}";
+}
 
 /** Puts the parsed object on `req.body`; a request without a body has `{}`. */
-export const jsonBody: RequestHandler = async (req, _res, next) => {
+export const jsonBody: RequestHandler = async (req: Read, _res, next) => {
   const encoding = req.headers["content-encoding"];
   if (encoding !== undefined && encoding.toLowerCase() !== "identity")
     throw new ApiError("UNSUPPORTED_MEDIA_TYPE", { message: "content encoding is not supported" });
@@ -17,6 +25,7 @@ export const jsonBody: RequestHandler = async (req, _res, next) => {
   // The caller hung up: nobody to answer.
   if (bytes === undefined) return;
   req.body = parseObject(bytes);
+  if (bytes.byteLength > 0) req[TEXT] = bytes.toString("utf8");
   next();
 };
 

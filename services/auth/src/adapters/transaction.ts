@@ -1,5 +1,5 @@
 /**
- * A change and what the registry is told about it, in one transaction. Also what a database error means to a caller.
+ * A change and what the registry is told about it, in one transaction.
  * Tests: ../service.int.test.ts, ../accounts.int.test.ts.
  */
 import { randomUUID } from "node:crypto";
@@ -30,27 +30,4 @@ export async function inTransaction<T>(options: StoreOptions, work: (db: Db, tel
   });
 }
 
-/** Connection refused, reset or timed out, or the server is starting up or shutting down (SQLSTATE class 57P, 08). */
-export function isDatabaseAway(error: unknown): boolean {
-  return chain(error).some(
-    (at) =>
-      /^(ECONNREFUSED|ECONNRESET|EPIPE|57P0\d|08\d{3})$/.test(codeOf(at)) ||
-      /timeout exceeded when trying to connect|Connection terminated/.test(at.message),
-  );
-}
-
-/** Name of the unique index that refused a row; undefined for any other error. */
-export function violatedIndex(error: unknown): string | undefined {
-  const refused = chain(error).find((at) => codeOf(at) === "23505");
-  return refused && "constraint" in refused ? String(refused.constraint) : undefined;
-}
-
-function chain(error: unknown): Error[] {
-  const errors: Error[] = [];
-  for (let at = error; at instanceof Error && errors.length < 4; at = at.cause) errors.push(at);
-  return errors;
-}
-
-function codeOf(error: Error): string {
-  return "code" in error ? String(error.code) : "";
-}
+export { isDatabaseAway, violatedIndex } from "@headwater/postgres";

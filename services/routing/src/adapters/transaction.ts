@@ -1,0 +1,29 @@
+/** A change of feeds and what the registry is told about it, in one transaction. Tests: ../marketplace.int.test.ts. */
+import { randomUUID } from "node:crypto";
+import { appendOutbox, withTransaction } from "@headwater/postgres";
+import { type FeedRecord, type RegistryRecord, subjects } from "@headwater/protocol";
+import { drizzle } from "drizzle-orm/node-postgres";
+import type pg from "pg";
+
+export type Db = ReturnType<typeof drizzle>;
+
+/** Writes a feed's record to the outbox; null = it is gone. */
+export type Tell = (type: `feed.${string}`, id: string, data: FeedRecord | null) => Promise<void>;
+
+export interface StoreOptions {
+  pool: pg.Pool;
+  now: () => Date;
+}
+
+/** Facts of one feed come in the order of its commits, because every change holds the feed's row. */
+export async function inTransaction<T>(options: StoreOptions, work: (db: Db, tell: Tell) => Promise<T>): Promise<T> {
+  return await withTransaction(options.pool, async (client) => {
+    const tell: Tell = async (type, id, data) => {
+      const record: RegistryRecord = { v: 1, type, aggregate: "feed", id, at: options.now().toISOString(), data };
+      const row = { id: randomUUID(), subject: subjects.registry("feed", id), payload: JSON.stringify(record) };
+      await appendOutbox(client, "routing", row);
+    };
+    // drizzle works on a client as on a pool; its types name only the pool's result.
+    return await work(drizzle(client) as unknown as Db, tell);
+  });
+}
