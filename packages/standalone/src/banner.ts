@@ -1,7 +1,9 @@
 /** What the first start prints: everything a newcomer needs to post an event and to see it. */
-import type { DemoKeys } from "./demo/demo.ts";
+import { DEMO_TOPICS } from "./demo/feeds.ts";
+import type { DemoAccount } from "./demo/notes.ts";
+import type { Standalone } from "./start.ts";
 
-export function banner(url: string, keys: DemoKeys | undefined): string {
+export function banner(url: string, keys: Standalone["demo"]): string {
   if (!keys) {
     return ["", "  make a key:   npx headwater keys create --tenant acme --plan scale --scopes signals:read,events:write", ""].join("\n");
   }
@@ -35,7 +37,23 @@ export function banner(url: string, keys: DemoKeys | undefined): string {
   post an event of your own:
     curl -sS ${url}/v1/events -H 'X-API-Key: ${keys.writeKey}' -H 'Content-Type: application/json' \\
       -d '${event}'
-
+${keys.account ? feedLines(url, keys.account) : ""}
   look inside:  npx headwater status · npx headwater tap signals --follow · npx headwater doctor
+`;
+}
+
+/** The journey of live feeds: what is there, and one command that shows it. */
+function feedLines(url: string, account: DemoAccount): string {
+  const shown = Object.entries(DEMO_TOPICS).map(([recording, topic]) => ({ id: account.feeds[recording] ?? "", topic, recording }));
+  const [first] = shown;
+  return `
+  live feeds    ${url.replace(/^http/, "ws")}/ws   (REST: ${url}/docs)
+  demo login    ${account.email} ${account.password}
+  socket key    ${account.socketKey ?? ""}
+${shown.map(({ id, topic, recording }) => `  feed          ${id} ${recording} (topics like ${topic})`).join("\n")}
+
+  watch one topic of a feed (Node 22 or newer):
+    TS_API_KEY=${account.socketKey ?? ""} HEADWATER_URL=${url} \\
+      node docs/examples/feeds-subscriber/subscribe.mjs ${first?.id ?? ""} ${first?.topic ?? ""}
 `;
 }

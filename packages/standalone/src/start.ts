@@ -1,7 +1,10 @@
 /** The whole system on this machine: infrastructure, services, demo, run file. `main.ts` runs it, tests call it. */
 import { createLogger, type Env, type Logger, ResourceStack } from "@headwater/runtime";
 import { loadSecrets, openDataDir } from "./data-dir.ts";
-import { type DemoKeys, demoKeys, startDemoTraffic } from "./demo/demo.ts";
+import { demoAccount } from "./demo/account.ts";
+import { demoKeys, startDemoTraffic } from "./demo/demo.ts";
+import { startDemoFeeds } from "./demo/feeds.ts";
+import { type DemoAccount, type DemoKeys, openNotes } from "./demo/notes.ts";
 import { startInfrastructure } from "./infrastructure.ts";
 import type { Options } from "./options.ts";
 import { startPerService } from "./per-service.ts";
@@ -11,7 +14,7 @@ import type { RunningSystem } from "./system.ts";
 
 export interface Standalone extends RunningSystem {
   adminToken: string;
-  demo?: DemoKeys;
+  demo?: DemoKeys & { account?: DemoAccount };
 }
 
 export interface StartHooks {
@@ -28,9 +31,21 @@ export async function startStandalone(options: Options, env: Env, hooks: StartHo
     openDataDir(options.dataDir);
     const secrets = loadSecrets(options.dataDir, env);
     // On one laptop every host may receive events; production keeps the collector's default.
-    const serviceEnv: Env = { COLLECTOR_REQUIRE_REGISTERED_HOST: "false", AUTH_DEFAULT_DOMAINS: "*", ...env };
+    const serviceEnv: Record<string, string | undefined> = {
+      COLLECTOR_REQUIRE_REGISTERED_HOST: "false",
+      AUTH_DEFAULT_DOMAINS: "*",
+      ...env,
+    };
     const infrastructure = await startInfrastructure(options, env, secrets, log, say);
     stack.defer(() => infrastructure.stop());
+    const notes = openNotes(options.dataDir);
+    const demoFeeds = options.demo ? await startDemoFeeds(log, notes.read().upstreamPort ?? 0) : undefined;
+    if (demoFeeds) {
+      stack.defer(() => demoFeeds.upstream.stop());
+      notes.note({ upstreamPort: demoFeeds.upstream.port });
+      // Only this one local address; everything else stays subject to the outbound rules.
+      serviceEnv["UPSTREAM_ALLOWED_HOSTS"] = [env["UPSTREAM_ALLOWED_HOSTS"], demoFeeds.upstream.host].filter(Boolean).join(",");
+    }
     const system = options.perService
       ? await startPerService(options, serviceEnv, infrastructure, secrets, log)
       : await startSingleProcess(options, serviceEnv, infrastructure, secrets);
@@ -46,11 +61,12 @@ export async function startStandalone(options: Options, env: Env, hooks: StartHo
       adminPorts: system.adminPorts,
     });
     stack.defer(() => runFile.remove());
-    let demo: DemoKeys | undefined;
-    if (options.demo) {
-      demo = await demoKeys(system.url, secrets.adminToken, options.dataDir);
+    let demo: Standalone["demo"];
+    if (demoFeeds) {
+      demo = await demoKeys(system.url, secrets.adminToken, notes);
       const traffic = startDemoTraffic(system.url, demo.writeKey, log);
       stack.defer(() => traffic.stop());
+      demo.account = await demoAccount(system.url, notes, demoFeeds.feeds);
     }
     return { ...system, adminToken: secrets.adminToken, ...(demo ? { demo } : {}), stop: () => stack.close() };
   } catch (error) {

@@ -5,19 +5,16 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import type { Logger } from "@headwater/runtime";
 import { z } from "zod";
-import { writePrivate } from "../data-dir.ts";
+import { DemoKeys, type NoteBook } from "./notes.ts";
 import { isPageView, type RecordedRequest, toVisitorEvent } from "./traffic.ts";
 
 const recording = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../demo/access_semicomplete.jsonl.gz");
 const EVENTS_PER_SECOND = 4;
 
-const DemoKeys = z.object({ tenant: z.string(), readKey: z.string(), writeKey: z.string(), freeKey: z.string() });
-export type DemoKeys = z.infer<typeof DemoKeys>;
-
 /** Keys of the demo tenants: made once through the operator API, then kept in the data directory so that later starts can show them. */
-export async function demoKeys(url: string, adminToken: string, dataDir: string): Promise<DemoKeys> {
-  const file = path.join(dataDir, "demo.json");
-  if (fs.existsSync(file)) return DemoKeys.parse(JSON.parse(fs.readFileSync(file, "utf8")));
+export async function demoKeys(url: string, adminToken: string, notes: NoteBook): Promise<DemoKeys> {
+  const known = DemoKeys.safeParse(notes.read());
+  if (known.success) return known.data;
   const create = async (tenant: string, plan: string, scopes: string[], name: string, type: "browser" | "server"): Promise<string> => {
     const answer = await fetch(`${url}/admin/v1/keys`, {
       method: "POST",
@@ -34,7 +31,7 @@ export async function demoKeys(url: string, adminToken: string, dataDir: string)
     writeKey: await create("demo", "scale", ["events:write"], "demo collector", "browser"),
     freeKey: await create("demo-free", "free", ["events:write", "signals:read"], "demo free plan", "browser"),
   };
-  writePrivate(file, keys);
+  notes.note(keys);
   return keys;
 }
 
