@@ -50,7 +50,7 @@ export interface LlmServerOptions {
 export interface LlmServing {
   /** Calls being worked on. */
   running(): number;
-  /** Takes no more calls, lets the running ones end for `graceMs` (default 0), then aborts them; their callers get 503. */
+  /** Takes no more calls, lets the running ones end for `graceMs` (default 0), then aborts them; their callers get 503. Idempotent. */
   stop(graceMs?: number): Promise<void>;
 }
 
@@ -108,7 +108,9 @@ export function serveLlmCalls(nats: Nats, handler: LlmHandler, options: LlmServe
   return {
     running: () => running.size,
     async stop(graceMs = 0) {
-      if (!nats.closed) await calls.drain();
+      // What the broker sent before it knew is still served. A drain waits for the broker; without one nothing more comes.
+      if (nats.connected() && !calls.isClosed() && !calls.isDraining()) await calls.drain();
+      else if (!nats.closed) calls.unsubscribe();
       if (running.size > 0 && graceMs > 0) {
         const { promise, resolve } = Promise.withResolvers<void>();
         idle.add(resolve);

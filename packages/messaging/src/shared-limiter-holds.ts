@@ -75,11 +75,15 @@ export function createHoldClient(
         lane.awayUntil = clock.monotonicMs() + AWAY_MS;
         for (const [i, entry] of batch.entries()) give(entry, freeLocally(entry), holds[i]?.want ?? 0);
       }
-      for (const entry of batch) if (entry.held === 0 && entry.waiting.length === 0 && !lane.queue.has(entry)) slots.delete(entry.key);
+      for (const entry of batch) if (knownOthers(entry) === 0) forget(entry, lane);
     }
     lane.isAsking = false;
   }
 
+  /** What others hold is remembered while it may be true: it decides while the owner is away. */
+  const forget = (entry: Slots, lane: Lane | undefined): void => {
+    if (entry.held === 0 && entry.waiting.length === 0 && !lane?.queue.has(entry)) slots.delete(entry.key);
+  };
   /** Answers the `asked` oldest waiters: the first `free` get a slot. */
   const give = (entry: Slots, free: number, asked: number): void => {
     for (const [i, answer] of entry.waiting.splice(0, asked).entries()) answer(i < free ? take(entry) : refusal(entry));
@@ -102,7 +106,10 @@ export function createHoldClient(
   const refusal = (entry: Slots): Held => ({ ok: false, limit: entry.limit, current: entry.held + knownOthers(entry) });
 
   const repeat = setInterval(() => {
-    for (const entry of slots.values()) if (entry.held > 0) enqueue(entry);
+    for (const entry of slots.values()) {
+      if (entry.held > 0) enqueue(entry);
+      else if (knownOthers(entry) === 0) forget(entry, lanes.get(entry.lane));
+    }
   }, HOLD_REPEAT_MS);
   repeat.unref();
 
