@@ -54,7 +54,9 @@ function world() {
     },
     publish: (aggregate: RegistryAggregate, id: string, data: unknown, seq = 1) => {
       const record: RegistryRecord = { v: 1, type: "x.changed", aggregate, id, at: "", data };
-      records.set(`${aggregate}.${id}`, record);
+      // Like the real view: a deleted record is not there.
+      if (data === null) records.delete(`${aggregate}.${id}`);
+      else records.set(`${aggregate}.${id}`, record);
       for (const listener of listeners) listener(record, seq);
     },
   };
@@ -115,6 +117,24 @@ describe("revocation and outage", () => {
     await w.client.verify(k("a"));
     w.answers(down);
     w.publish("key", "key_1", { revokedAt: "2026-01-01T00:00:01Z" });
+    expect(await w.client.verify(k("a"))).toEqual({ ok: false, code: "invalid" });
+  });
+  it.each([
+    ["its key", "key", "key_1"],
+    ["its tenant", "tenant", "ten_1"],
+  ] as const)("does not keep a key working while auth is away after %s was deleted", async (_name, aggregate, id) => {
+    const w = world();
+    await w.client.verify(k("a"));
+    w.answers(down);
+    w.publish(aggregate, id, null);
+    expect(await w.client.verify(k("a"))).toEqual({ ok: false, code: "invalid" });
+    // Made again under the same id: what auth said before counts until it can be asked.
+    w.publish(aggregate, id, { revokedAt: null }, 2);
+    expect(await w.client.verify(k("a"))).toEqual(good);
+  });
+  it("refuses a deleted key although an instance that lags behind calls it good", async () => {
+    const w = world();
+    w.publish("key", "key_1", null);
     expect(await w.client.verify(k("a"))).toEqual({ ok: false, code: "invalid" });
   });
   it("asks once a second while auth is away, so that a hanging one does not hold every request", async () => {

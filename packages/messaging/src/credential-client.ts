@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { type Credential, keyPrefixOf, type RegistryRecord, type SessionAnswer, VerifyAnswer } from "@headwater/protocol";
 import type { Clock, Logger } from "@headwater/runtime";
 import type { Nats } from "./connection.ts";
+import { watchDeletions } from "./deleted-records.ts";
 import type { RegistryView } from "./registry-view.ts";
 import { callService } from "./service.ts";
 import { createSessionClient, type SessionVerification } from "./session-client.ts";
@@ -63,6 +64,11 @@ export function createCredentialClient(
   const asking = new Map<string, Promise<VerifyAnswer>>();
   const ask = options.ask ?? ((digest: string) => askAuth(nats, digest, options.timeoutMs ?? 2_000));
 
+  const deleted = watchDeletions(registry, ["key", "tenant"]);
+  /** What the registry itself says is enough to refuse, even while auth is away. */
+  const isRevoked = ({ keyId, tenantId }: Credential): boolean =>
+    deleted.has("key", keyId) || deleted.has("tenant", tenantId) || isRevokedKey(registry.get("key", keyId)?.data);
+
   /** REGISTRY sequence of the last change that concerns a key or a tenant, by id. */
   const changedAt = new Map<string, number>();
   const stopListening = registry.onChange((record, seq) => {
@@ -111,12 +117,12 @@ export function createCredentialClient(
       if (entry && !entry.isStale && options.clock.monotonicMs() <= entry.until) return judge(entry.answer, options.clock.now());
       try {
         const answer = await lookUp(digest);
-        if (answer.ok && isRevoked(registry, answer.credential)) return { ok: false, code: "invalid" };
+        if (answer.ok && isRevoked(answer.credential)) return { ok: false, code: "invalid" };
         return judge(answer, options.clock.now());
       } catch (error) {
         options.log.debug({ err: error }, "credential.auth_away");
         if (!entry?.answer.ok) return { ok: false, code: "unavailable" };
-        if (isRevoked(registry, entry.answer.credential)) return { ok: false, code: "invalid" };
+        if (isRevoked(entry.answer.credential)) return { ok: false, code: "invalid" };
         entry.until = options.clock.monotonicMs() + RETRY_MS;
         entry.isStale = false;
         return judge(entry.answer, options.clock.now());
@@ -125,6 +131,7 @@ export function createCredentialClient(
     verifySession: (token) => sessions.verify(token),
     stop() {
       stopListening();
+      deleted.stop();
       sessions.stop();
     },
   };
@@ -157,12 +164,8 @@ function siteTenant(record: RegistryRecord): unknown {
   return typeof record.data === "object" && record.data !== null && "tenantId" in record.data ? record.data.tenantId : undefined;
 }
 
-/** What the registry itself says is enough to refuse, even while auth is away. */
-function isRevoked(registry: Pick<RegistryView, "get">, credential: Credential): boolean {
-  const key = registry.get("key", credential.keyId);
-  if (key?.data === null) return true;
-  if (typeof key?.data === "object" && key.data !== null && "revokedAt" in key.data && key.data.revokedAt !== null) return true;
-  return registry.get("tenant", credential.tenantId)?.data === null;
+function isRevokedKey(data: unknown): boolean {
+  return typeof data === "object" && data !== null && "revokedAt" in data && data.revokedAt !== null;
 }
 
 function evictOldest(entries: Map<string, unknown>, limit: number): void {

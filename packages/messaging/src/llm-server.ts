@@ -187,8 +187,7 @@ class ServedCall {
 
   #token(text: string): Promise<void> {
     const sent = this.#tokens.then(() => this.#sendToken(text));
-    // Who asked for the token is told; the ones behind it find out by themselves.
-    this.#tokens = sent.catch(() => undefined);
+    this.#tokens = sent.catch(alreadyTold);
     return sent;
   }
 
@@ -234,6 +233,11 @@ class ServedCall {
     this.#next++;
     this.#nats.core.publish(this.#reply, text);
   }
+}
+
+/** Whoever asked for the token has the error; the ones behind it find out by themselves. */
+function alreadyTold(): undefined {
+  return undefined;
 }
 
 /** Cut between code points: every piece is well-formed text. */

@@ -50,7 +50,9 @@ function world() {
     },
     publish: (aggregate: RegistryAggregate, id: string, data: unknown, seq = 1) => {
       const record: RegistryRecord = { v: 1, type: "x.changed", aggregate, id, at: "", data };
-      if (data !== null) records.set(`${aggregate}.${id}`, record);
+      // Like the real view: a deleted record is not there.
+      if (data === null) records.delete(`${aggregate}.${id}`);
+      else records.set(`${aggregate}.${id}`, record);
       for (const listener of listeners) listener(record, seq);
     },
   };
@@ -90,6 +92,14 @@ describe("session client", () => {
     await w.client.verify(token);
     w.answers(() => Promise.reject(new Error("auth is away")));
     w.publish("session", "ses_1", { id: "ses_1" });
+    expect(await w.client.verify(token)).toEqual({ ok: false, code: "invalid" });
+  });
+
+  it("refuses a session of a deleted tenant, also while auth is away", async () => {
+    const w = world();
+    await w.client.verify(token);
+    w.answers(() => Promise.reject(new Error("auth is away")));
+    w.publish("tenant", "ten_1", null, 7);
     expect(await w.client.verify(token)).toEqual({ ok: false, code: "invalid" });
   });
 

@@ -7,6 +7,7 @@ import { createHash } from "node:crypto";
 import { SessionAnswer, type SessionCredential } from "@headwater/protocol";
 import type { Clock, Logger } from "@headwater/runtime";
 import type { Nats } from "./connection.ts";
+import { watchDeletions } from "./deleted-records.ts";
 import type { RegistryView } from "./registry-view.ts";
 import { callService } from "./service.ts";
 
@@ -54,6 +55,7 @@ export function createSessionClient(
   const entries = new Map<string, Entry>();
   const asking = new Map<string, Promise<SessionAnswer>>();
   const ask = options.askSession ?? ((token: string) => askAuth(nats, token, options.timeoutMs ?? 2_000));
+  const deleted = watchDeletions(registry, ["tenant"]);
   /** REGISTRY sequence of the last change of a tenant, by id. */
   const changedAt = new Map<string, number>();
 
@@ -92,9 +94,9 @@ export function createSessionClient(
     if (!answer.ok) return answer;
     const { session } = answer;
     if (Date.parse(session.expiresAt) <= options.clock.now()) return { ok: false, code: "invalid" };
-    // A record exists for revoked sessions only; `null` is what is left of one after its end.
+    // A record exists for revoked sessions only.
     if (registry.get("session", session.sessionId) !== undefined) return { ok: false, code: "invalid" };
-    if (registry.get("tenant", session.tenantId)?.data === null) return { ok: false, code: "invalid" };
+    if (deleted.has("tenant", session.tenantId)) return { ok: false, code: "invalid" };
     return answer;
   };
 
@@ -115,7 +117,10 @@ export function createSessionClient(
         return judge(entry.answer);
       }
     },
-    stop: stopListening,
+    stop() {
+      stopListening();
+      deleted.stop();
+    },
   };
 }
 
