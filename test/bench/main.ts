@@ -8,6 +8,7 @@ import { fanoutBaselines, idleMemory } from "./baselines/fanout-baselines.ts";
 import { httpBaselines } from "./baselines/http-baselines.ts";
 import { natsBaselines } from "./baselines/nats-baselines.ts";
 import { fanoutScenario } from "./scenarios/fanout.ts";
+import { feedsScenario } from "./scenarios/feeds.ts";
 import { ingestScenario } from "./scenarios/ingest.ts";
 import { liveScenario } from "./scenarios/live.ts";
 import { referenceScenario } from "./scenarios/reference.ts";
@@ -23,6 +24,10 @@ const SCENARIOS: Record<string, { about: string; run: (context: BenchContext) =>
   reference: { about: "the reference pipeline alone", run: referenceScenario },
   S1: { about: "ingest: saturation and 5,000 ev/s, everything found in the log", run: ingestScenario },
   S2: { about: "ingest → label → 1, 100, 1,000 sockets against the reference", run: liveScenario },
+  S3: {
+    about: "100 feeds × 100 messages/s → topics → 100 sockets against the reference, one stalled socket, idle memory",
+    run: feedsScenario,
+  },
   topics: { about: "topic of a message on source text, against JSON.parse and a walk", run: topicsScenario },
   fanout: { about: "deliveries per CPU-second of the edge, 500 sockets", run: fanoutScenario },
 };
@@ -30,7 +35,7 @@ const GROUPS: Record<string, string[]> = { baselines: ["nats", "ws", "memory", "
 
 const usage = [
   "usage: npm run bench -- [scenario…] [--seconds n] [--pairs n] [--only text]",
-  "  --only runs the variants of S1 and S2 whose name contains the text",
+  "  --only runs the variants of S1, S2 and S3 whose name contains the text",
   ...Object.entries(SCENARIOS).map(([name, { about }]) => `  ${name.padEnd(12)} ${about}`),
   ...Object.entries(GROUPS).map(([name, parts]) => `  ${name.padEnd(12)} = ${parts.join(" ")}`),
 ].join("\n");
