@@ -1,7 +1,7 @@
 /**
  * Requests and answers of `/api/marketplace`, `/api/settings`, `/api/tools`, `/api/filters`: what validates is what is documented. Unknown and
  * read-only members of a request are ignored. An issue whose message begins a `FEED_MESSAGES` text is the contract's answer; any other is
- * `invalid payload`. Tests: services/routing/src/adapters/feed-input.test.ts.
+ * `invalid payload`. Tests: services/routing/src/marketplace.int.test.ts.
  */
 import { z } from "zod";
 import { CONNECTION_TYPES, DATA_FORMATS, QUERY_INTERVALS, TopicPrompt } from "../feed-record.ts";
@@ -158,7 +158,7 @@ export const TestFeedBody = z.object({
   dataFormat: z.enum(DATA_FORMATS).optional(),
   protobufType: text(256).optional(),
   protobufSchema: text(262_144).optional(),
-  topicField: z.unknown(),
+  topicField: z.unknown().optional(),
 });
 
 export const ApiFeed = z.object({

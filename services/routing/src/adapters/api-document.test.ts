@@ -19,7 +19,7 @@ it("serves what the document says, and nothing else", () => {
   }); // biome-ignore format: one call
   // Registering a route uses no port.
   const ports = {} as MarketplacePorts;
-  for (const register of [feedRoutes, feedDataRoutes, subscriptionRoutes, settingsRoutes]) register(shell, ports);
+  for (const register of [feedRoutes, subscriptionRoutes, feedDataRoutes, settingsRoutes]) register(shell, ports);
   const document = JSON.parse(readFileSync(fileURLToPath(import.meta.resolve("@headwater/protocol/openapi.json")), "utf8")) as {
     paths: Record<string, Record<string, { tags?: string[] }>>;
   };

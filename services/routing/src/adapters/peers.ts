@@ -1,6 +1,6 @@
 /**
  * What the marketplace asks others: ingest about upstreams, the owners of topic lanes about feeds. Ports of the routes and their NATS
- * implementation; somebody who is away is `PeerAway`. Tests: peers.int.test.ts.
+ * implementation; somebody who is away is `PeerAway`. Tests: ../marketplace-data.int.test.ts, ../marketplace.int.test.ts.
  */
 import { callLane, callService, type Nats, RpcError, RpcUnavailable } from "@headwater/messaging";
 import {

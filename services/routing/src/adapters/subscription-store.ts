@@ -76,16 +76,20 @@ export class SubscriptionStore {
   ): Promise<boolean> {
     if (!isObjectId(feedId)) return false;
     return await inTransaction(this.#options, async (db) => {
-      const [found] = await db
-        .select({ row: subscriptions })
+      const [row] = await db
+        .select()
         .from(subscriptions)
-        .innerJoin(feeds, eq(feeds.id, subscriptions.feedId))
-        .where(and(activeOf(caller.userId), eq(subscriptions.feedId, feedId), visibleTo(caller.tenantId)))
-        .for("update", { of: subscriptions });
-      if (!found) return false;
-      const customPrompt = change.customPrompt ?? found.row.customPrompt;
-      const settings = change.settings === undefined ? found.row.settings : { ...found.row.settings, ...change.settings };
-      await db.update(subscriptions).set({ customPrompt, settings }).where(eq(subscriptions.id, found.row.id));
+        .where(and(activeOf(caller.userId), eq(subscriptions.feedId, feedId)))
+        .for("update");
+      if (!row) return false;
+      const visible = await db
+        .select({ id: feeds.id })
+        .from(feeds)
+        .where(and(eq(feeds.id, feedId), visibleTo(caller.tenantId)));
+      if (visible.length === 0) return false;
+      const customPrompt = change.customPrompt ?? row.customPrompt;
+      const settings = change.settings === undefined ? row.settings : { ...row.settings, ...change.settings };
+      await db.update(subscriptions).set({ customPrompt, settings }).where(eq(subscriptions.id, row.id));
       return true;
     });
   }

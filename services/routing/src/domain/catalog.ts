@@ -1,4 +1,4 @@
-/** Fixed content of the marketplace: categories everybody has, and ready-made feeds to start from. Tests: ../marketplace-tools.int.test.ts. */
+/** Fixed content of the marketplace: categories everybody has, and ready-made feeds to start from. Tests: ../marketplace-settings.int.test.ts. */
 import type { Category, FeedExample } from "@headwater/protocol";
 
 export const GLOBAL_CATEGORIES: readonly Category[] = [
