@@ -1,5 +1,6 @@
 /** Public surface of the contract package: subjects, streams, frames, schemas, scopes, plans, routes, errors. */
 export * from "./api/account.ts";
+export * from "./api/llm.ts";
 export * from "./api/marketplace.ts";
 export * from "./api-errors.ts";
 export * from "./collector.ts";

@@ -3,25 +3,14 @@
  * the other. Shapes only; service.ts puts the pieces together. Nothing here may import an adapter.
  */
 import type { AnalysisExt, FeedRecord, TokenUsage } from "@headwater/protocol";
-import type { WindowEntry } from "./domain/material.ts";
+import type { Window } from "./domain/context-store.ts";
+import type { Slot, SlotRequest } from "./domain/fair-slots.ts";
 import type { MemoryEntry } from "./domain/memory.ts";
 import type { Provider } from "./domain/provider.ts";
 import type { Selection } from "./domain/provider-selection.ts";
 
-/** `json`: source text of one JSON value; a text message is `{"raw":"…"}`. Entries of one frame share `seq`. */
-export interface ContextEntry extends WindowEntry {
-  /** Sequence of its frame in TOPICS. */
-  seq: number;
-}
-
-/** A snapshot: never changes after it was taken. */
-export interface Window {
-  /** Newest first, at least one, at most LLM_CONTEXT_LIMIT. */
-  entries: readonly ContextEntry[];
-  /** TOPICS sequences. */
-  oldestSeq: number;
-  newestSeq: number;
-}
+export type { ContextEntry, Window } from "./domain/context-store.ts";
+export type { Slot, SlotRequest } from "./domain/fair-slots.ts";
 
 export interface Arrival {
   /** Receive time of the upstream message, ms. */
@@ -65,20 +54,6 @@ export interface Feeds {
   all(): Iterable<FeedRecord>;
   /** `feed` is undefined when it was deleted. @returns function that ends the listening. */
   onChange(listener: (feedId: string, feed: FeedRecord | undefined) => void): () => void;
-}
-
-export interface SlotRequest {
-  /** Who pays. */
-  tenantId: string;
-  feedId: string;
-  /** Manual questions wait for people: they go first among equals, and never take the last slot of automatic ones for long. */
-  kind: "manual" | "auto";
-  signal: AbortSignal;
-}
-
-export interface Slot {
-  /** Twice is once. */
-  release(): void;
 }
 
 /** LLM_MAX_CONCURRENCY places at providers, for manual and automatic calls alike; tenants take turns, and feeds within a tenant. */

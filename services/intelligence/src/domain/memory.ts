@@ -62,6 +62,10 @@ export class Memory {
       if (key.feedId === feedId && (topic === undefined || key.topic === topic)) this.#conversations.delete(id);
   }
 
+  clearWhere(isGone: (feedId: string) => boolean): void {
+    for (const [id, { key }] of this.#conversations) if (isGone(key.feedId)) this.#conversations.delete(id);
+  }
+
   entries(): { key: MemoryKey; entries: readonly MemoryEntry[] }[] {
     return [...this.#conversations.values()];
   }

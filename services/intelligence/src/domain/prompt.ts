@@ -63,6 +63,11 @@ export function questionProblem(question: unknown, systemPrompt?: string): Quest
   return undefined;
 }
 
+/** What an automatic analysis of a topic asks. */
+export function automaticQuestion(feed: PromptFeed, topic: string | undefined): string {
+  return firstText(topicPromptOf(feed, topic)?.question) ?? AUTO_QUESTION;
+}
+
 export function buildPrompt(input: PromptInput): Prompt {
   const { feed, topic } = input;
   const own = topicPromptOf(feed, topic);
