@@ -83,6 +83,17 @@ export type UsageRequest = z.infer<typeof UsageRequest>;
 export const UsageAnswer = z.object({ tokenUsage: TokenUsage });
 export type UsageAnswer = z.infer<typeof UsageAnswer>;
 
+/** `svc.routing.auto-analysis`: the owner of a plain feed turns its automatic analysis on or off. */
+export const AutoAnalysisRequest = z.object({
+  /** Of the caller; only the owner's is obeyed. */
+  tenantId: z.string(),
+  feedId: z.string(),
+  enabled: z.boolean(),
+});
+export type AutoAnalysisRequest = z.infer<typeof AutoAnalysisRequest>;
+export const AutoAnalysisAnswer = AutoAnalysisRequest.pick({ feedId: true, enabled: true });
+export type AutoAnalysisAnswer = z.infer<typeof AutoAnalysisAnswer>;
+
 /** `ext` line of ANALYSES. */
 export const AnalysisExt = z.object({
   k: z.number().int(),

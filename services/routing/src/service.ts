@@ -25,6 +25,7 @@ import { BUDGETS, inputStreamName, LANE_COUNT, streamSpecs } from "@headwater/pr
 import { combineHealth, createSealer, type Deps, ResourceStack, type Service } from "@headwater/runtime";
 import type pg from "pg";
 import { Gauge, Registry } from "prom-client";
+import { autoAnalysisHandler } from "./adapters/auto-analysis.ts";
 import { CategoryStore } from "./adapters/category-store.ts";
 import { FeedLists } from "./adapters/feed-lists.ts";
 import { createFeedVault } from "./adapters/feed-secrets.ts";
@@ -120,6 +121,11 @@ export async function startRouting(config: RoutingConfig, deps: Deps): Promise<S
     stack.defer(() => credentials.stop());
     const limiter = createSharedLimiter(nats, { instanceId: deps.instanceId, clock, log });
     stack.defer(() => limiter.stop());
+    const applied = async (): Promise<void> => {
+      relay.wake();
+      // The caller's next step should see the change everywhere; when the broker is away the outbox keeps it.
+      await relay.flush(FLUSH_WITHIN_MS);
+    };
     const router = composeMarketplace({
       config: config.api,
       deps,
@@ -130,11 +136,7 @@ export async function startRouting(config: RoutingConfig, deps: Deps): Promise<S
         categories: new CategoryStore(storeOptions),
         upstreams: createUpstreamPort(nats),
         topics: createTopicsPort(nats),
-        applied: async () => {
-          relay.wake();
-          // The caller's next step should see the change everywhere; when the broker is away the outbox keeps it.
-          await relay.flush(FLUSH_WITHIN_MS);
-        },
+        applied,
         log,
       },
       credentials,
@@ -142,7 +144,12 @@ export async function startRouting(config: RoutingConfig, deps: Deps): Promise<S
       metrics,
     });
     const status = (): Record<string, unknown> => ({ lanes: topics.lanes(), registry: registry.position() });
-    const micro = announceService(nats, deps, { name: "routing", description: DESCRIPTION, status });
+    const micro = announceService(nats, deps, {
+      name: "routing",
+      description: DESCRIPTION,
+      status,
+      endpoints: { "auto-analysis": autoAnalysisHandler({ feeds, applied }) },
+    });
     stack.defer(() => micro.stop());
     return {
       name: "routing",
