@@ -81,6 +81,28 @@ describe("a WebSocket upstream", () => {
     expect(server.open("/a")[0]?.headers).toMatchObject({ host: server.host, authorization: "Bearer 1" });
   });
 
+  it.each(["constructor", "toString", "__proto__"])("sends a header that is called %s like any other", async (key) => {
+    const server = await upstream();
+    const seen = open(`${server.url}/a`, { secrets: { queryParams: [{ key, value: "q" }], headers: [{ key, value: "v" }] } });
+    await until("open", () => seen.opened === 1);
+    // Node itself leaves `__proto__` out of the headers it shows.
+    if (key !== "__proto__") expect(Object.entries(server.open("/a")[0]?.headers ?? {})).toContainEqual([key.toLowerCase(), "v"]);
+  });
+
+  it("ends, and nothing else does, when a setting cannot be used at all", async () => {
+    const server = await upstream();
+    const headers = [{ key: "X", value: "v" }];
+    // What no schema lets through: the connection is made of it all the same.
+    Object.defineProperty(headers[0], "value", {
+      get: () => {
+        throw new TypeError("not readable");
+      },
+    });
+    const seen = open(`${server.url}/a`, { secrets: { queryParams: [], headers } });
+    await until("the end", () => seen.ends.length > 0);
+    expect(seen).toMatchObject({ opened: 0, ends: [{ error: "connection failed", isFault: true }] });
+  });
+
   it.each([
     ["answered with 403", { refuse: 403 }, "handshake was answered with 403"],
     ["answered with a redirect, which is not followed", { redirectTo: "ws://127.0.0.1:1/" }, "handshake was answered with 302"],

@@ -51,10 +51,14 @@ class Link implements Connection {
       onEnd: (error, isFault) => this.#end(error, isFault),
     };
     this.#later(HANDSHAKE_TIMEOUT_MS, () => this.#end("handshake timed out"));
-    guard.resolve(spec.url, spec.connectionType).then(
-      (target) => this.#connect(target),
-      (error: unknown) => this.#end(error instanceof Error ? error.message : "url is invalid"),
-    );
+    guard
+      .resolve(spec.url, spec.connectionType)
+      .then(
+        (target) => this.#connect(target),
+        (error: unknown) => this.#end(error instanceof Error ? error.message : "url is invalid"),
+      )
+      // One feed's settings can end one feed's connection, never the process.
+      .catch((error: unknown) => this.#end(describe(error instanceof Error ? error : new Error("cannot connect")), true));
   }
 
   pause(): void {
@@ -229,15 +233,16 @@ export function withQuery(url: URL, pairs: readonly { key: string; value: string
 
 /** Repeated names travel as repeated headers; subprotocols are an argument of the handshake. */
 export function headersOf(pairs: readonly { key: string; value: string }[]): { headers: Record<string, string[]>; protocols: string[] } {
-  const headers: Record<string, string[]> = {};
+  // A map: a header may be called `constructor` or `__proto__`.
+  const headers = new Map<string, string[]>();
   const protocols: string[] = [];
   for (const { key, value } of pairs) {
     const name = key.trim();
     if (name === "" || RESERVED_HEADERS.test(name)) continue;
     if (name.toLowerCase() === "sec-websocket-protocol") protocols.push(...value.split(",").map((part) => part.trim()));
-    else headers[name] = [...(headers[name] ?? []), value];
+    else headers.set(name, [...(headers.get(name) ?? []), value]);
   }
-  return { headers, protocols };
+  return { headers: Object.fromEntries(headers), protocols };
 }
 
 /** Node's texts name addresses and ports of the operator's network: only their codes travel. */
