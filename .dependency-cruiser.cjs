@@ -93,7 +93,8 @@ module.exports = {
     },
     {
       name: "domain-is-pure",
-      comment: "domain/ imports its own domain/, protocol (and zod, protocol's own schema language) and the pure topic-path: no node:*, no driver, no adapter",
+      comment:
+        "domain/ imports its own domain/, protocol (and zod, protocol's own schema language) and the pure topic-path: no node:*, no driver, no adapter",
       severity: "error",
       from: { path: "^services/([^/]+)/src/domain/", pathNot: TESTS },
       to: { pathNot: ["^services/$1/src/domain/", "^packages/protocol/", "^packages/topic-path/", "node_modules/zod/"] },

@@ -23,7 +23,7 @@ describe("wrong usage is exit 2 with the usage text on stderr, and nothing on st
     [["keys", "revoke"]],
     [["tenants", "set-plan", "--tenant", "acme"]],
     [["tap"]],
-    [["tap", "topics.>"]],
+    [["tap", "posts.>"]],
     [["tap", "signals", "--class", "alien"]],
     [["tap", "signals", "--since", "yesterday"]],
     [["tap", "signals", "--limit", "0"]],

@@ -40,7 +40,7 @@ headwater keys list --tenant <slug>
 headwater keys revoke --key <key or id>
 `,
   tap: `headwater tap <what> [options]
-  <what>                 signals, visits, registry, erasures, consents, dlq, or a subject such as 'visits.3' or 'registry.key.>'
+  <what>                 signals, visits, feeds, topics, analyses, registry, erasures, consents, dlq, or a subject such as 'visits.3' or 'registry.key.>'
   --since <time>         5m, 2h or an ISO time: start there
   --follow               go on with what comes (without --since: only what comes)
   --limit <n>            end after n events
@@ -49,6 +49,8 @@ headwater keys revoke --key <key or id>
   --type <type>          pageview, click, scroll, form, custom, identify
   --visitor <id>         only this visitor
   --page <prefix>        only pages whose path starts so
+  --feed <id>            feeds, topics, analyses: only this feed
+  --topic <topic>        topics, analyses: only this topic
   --json                 one JSON object a line
 Without --since and --follow: the last minute.
 `,

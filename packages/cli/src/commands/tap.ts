@@ -2,7 +2,7 @@
  * `headwater tap`: looks at stored events through the read-only NATS user. Readers are ephemeral; nothing durable is ever made.
  * Events of one lane come in log order; lanes are shown as they arrive. Tests: system.int.test.ts.
  */
-import { BEHAVIORAL_CLASSES, TenantRecord, VISIT_TYPES } from "@headwater/protocol";
+import { BEHAVIORAL_CLASSES, FeedRecord, FEED_STATUSES, TenantRecord, VISIT_TYPES } from "@headwater/protocol";
 import { type Nats, openReader, openRegistry, type Reader, type ReadFrom, StreamMissing, streamState } from "@headwater/messaging";
 import { createLogger } from "@headwater/runtime";
 import { countOf, durationMs, oneOf, parse, type Parsed } from "../arguments.ts";
@@ -14,6 +14,17 @@ import { sourcesOf, type TapSource } from "../tap/what.ts";
 import { CommandFailed, type Terminal, UsageError } from "../terminal.ts";
 
 const DEFAULT_SINCE_MS = 60_000;
+const FEED_TYPES = [
+  "json",
+  "text",
+  ...FEED_STATUSES,
+  "feed-data",
+  "topic-data",
+  "feed-status",
+  "llm-intelligence",
+  "llm-broadcast",
+  "llm-error",
+];
 
 export async function tapCommand(argv: readonly string[], terminal: Terminal): Promise<number> {
   const args = parse(
@@ -27,6 +38,8 @@ export async function tapCommand(argv: readonly string[], terminal: Terminal): P
       type: { type: "string" },
       visitor: { type: "string" },
       page: { type: "string" },
+      feed: { type: "string" },
+      topic: { type: "string" },
     },
     { min: 1, max: 1 },
   );
@@ -43,7 +56,9 @@ export async function tapCommand(argv: readonly string[], terminal: Terminal): P
       const render = args.json ? eventJson : eventLine;
       let shown = 0;
       const show = async (stored: Parameters<typeof decodeStored>[0]): Promise<boolean> => {
-        for (const event of decodeStored(stored)) {
+        for (const decoded of decodeStored(stored)) {
+          const owner = decoded.feedId === undefined ? undefined : tenants.ownerOf(decoded.feedId);
+          const event = owner === undefined ? decoded : { ...decoded, tenantId: owner };
           if (shown >= limit) break;
           if (!matches(event, filter)) continue;
           shown++;
@@ -118,14 +133,17 @@ async function exists(nats: Nats, stream: string): Promise<void> {
 
 async function openTenants(nats: Nats): Promise<{
   nameOf(id: string): string | undefined;
+  /** Tenant of a feed that still exists. */
+  ownerOf(feedId: string): string | undefined;
   /** @throws CommandFailed for a slug or id nobody has. */
   idOf(slugOrId: string): string;
   stop(): Promise<void>;
 }> {
   await exists(nats, "REGISTRY");
-  const registry = await openRegistry(nats, { aggregates: ["tenant"], log: createLogger({ service: "cli", level: "silent" }) });
+  const registry = await openRegistry(nats, { aggregates: ["tenant", "feed"], log: createLogger({ service: "cli", level: "silent" }) });
   return {
     nameOf: (id) => TenantRecord.safeParse(registry.get("tenant", id)?.data).data?.slug,
+    ownerOf: (feedId) => FeedRecord.safeParse(registry.get("feed", feedId)?.data).data?.tenantId,
     idOf: (slugOrId) => {
       const all = registry.list("tenant").flatMap((record) => TenantRecord.safeParse(record.data).data ?? []);
       const found = all.find((tenant) => tenant.slug === slugOrId || tenant.id === slugOrId);
@@ -147,15 +165,19 @@ function startOf(args: Parsed, nowMs: number): ReadFrom {
 
 function filterOf(args: Parsed): TapFilter {
   const [behavioralClass, type, visitorId, page] = [args.text("class"), args.text("type"), args.text("visitor"), args.text("page")];
+  const [feedId, topic] = [args.text("feed"), args.text("topic")];
   return {
     ...(behavioralClass === undefined ? {} : { class: oneOf(behavioralClass, BEHAVIORAL_CLASSES, "class") }),
     ...(type === undefined ? {} : { type: typeOf(type) }),
     ...(visitorId === undefined ? {} : { visitorId }),
     ...(page === undefined ? {} : { page }),
+    ...(feedId === undefined ? {} : { feedId }),
+    ...(topic === undefined ? {} : { topic }),
   };
 }
 
-/** Types of visitor events, and dotted types of registry records (`key.revoked`). */
+/** Types of visitor events, of feed messages and frames, and dotted types of registry records (`key.revoked`). */
 function typeOf(text: string): string {
-  return /\./.test(text) || text === "optout" || text === "optin" ? text : oneOf(text, VISIT_TYPES, "type");
+  const isDotted = /\./.test(text);
+  return isDotted ? text : oneOf(text, [...VISIT_TYPES, "optout", "optin", ...FEED_TYPES], "type");
 }

@@ -1,4 +1,4 @@
-import { encodeFrame } from "@headwater/protocol";
+import { encodeFeedLine, encodeFrame, feedKeys, topicWire } from "@headwater/protocol";
 import { describe, expect, it } from "vitest";
 import { decodeStored } from "./decode.ts";
 import { matches } from "./filter.ts";
@@ -58,6 +58,36 @@ describe("other streams", () => {
     const [tenant] = decodeStored(stored("registry.tenant.ten_a", '{"type":"tenant.created","data":{}}'));
     const [key] = decodeStored(stored("registry.key.key_1", '{"type":"key.revoked","data":{"tenantId":"ten_a"}}'));
     expect([tenant?.tenantId, key?.tenantId, key?.type]).toEqual(["ten_a", "ten_a", "key.revoked"]);
+  });
+});
+
+describe("feeds", () => {
+  const line = { feedId: "697d10f5824ee2ba77fcad87", epoch: 3, n: 1, ts: 1 };
+  const topicFrame = encodeFrame({ ...header, family: "topics", n: 1, keys: [feedKeys.topic(line.feedId, "XBT/USD")] }, [
+    { wire: topicWire.topicData({ feedId: line.feedId, topic: "XBT/USD", data: "[1]", ts: 1 }), ext: '{"k":0,"ts":1,"p":[1,0]}' },
+  ]);
+  it("frames know their feed and topic", () => {
+    const [event] = decodeStored(stored("topics.4", topicFrame));
+    expect(event).toMatchObject({ kind: "feed_frame", feedId: line.feedId, topic: "XBT/USD", type: "topic-data" });
+    expect(event && matches(event, { feedId: line.feedId, topic: "XBT/USD" })).toBe(true);
+    expect(event && matches(event, { feedId: line.feedId, topic: "XBT" })).toBe(false);
+    expect(event && eventLine(event, nameOf)).toContain(`topic-data  ${line.feedId}  XBT/USD  [1]`);
+  });
+  it("messages and states are one event per line", () => {
+    const text = [
+      encodeFeedLine({ ...line, kind: "json", json: '{"a":1}' }),
+      encodeFeedLine({ ...line, kind: "text", text: "hi" }),
+      encodeFeedLine({ ...line, kind: "state", state: { status: "connected" } }),
+      '{"other":1}',
+    ].join("\n");
+    const events = decodeStored(stored("feeds.4", text));
+    expect(events.map((event) => [event.kind, event.feedId, event.type])).toEqual([
+      ["feed_message", line.feedId, "json"],
+      ["feed_message", line.feedId, "text"],
+      ["feed_message", line.feedId, "connected"],
+      ["undecodable", undefined, undefined],
+    ]);
+    expect(events[1] && eventLine(events[1], nameOf)).toContain('"hi"');
   });
 });
 

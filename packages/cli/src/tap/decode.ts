@@ -2,7 +2,7 @@
  * Stored messages → events a person can read: frames into their outputs, NDJSON into its lines, registry and privacy records as they are.
  * What cannot be decoded is shown as such, never hidden. Pure. Tests: decode.test.ts.
  */
-import { decodeFrameHeader, type FrameHeader, frameLineRanges, OUTPUT_FAMILIES, parseSubject } from "@headwater/protocol";
+import { decodeFeedLine, decodeFrameHeader, type FrameHeader, frameLineRanges, OUTPUT_FAMILIES, parseSubject } from "@headwater/protocol";
 
 export interface TapEvent {
   subject: string;
@@ -10,11 +10,13 @@ export interface TapEvent {
   seq: number;
   /** When the broker stored it, ms. */
   timeMs: number;
-  kind: "labeled" | "visit" | "registry" | "privacy" | "dead_letter" | "undecodable";
+  kind: "labeled" | "visit" | "feed_message" | "feed_frame" | "registry" | "privacy" | "dead_letter" | "undecodable";
   tenantId?: string;
   siteId?: string;
   visitorId?: string;
-  /** Event type, or the type of a registry record. */
+  feedId?: string;
+  topic?: string;
+  /** Event type, message type of a feed frame, or the type of a registry record. */
   type?: string;
   class?: string;
   page?: string;
@@ -63,6 +65,18 @@ function fromFrame(message: Stored): TapEvent[] {
     const ext = parseObject(decoder.decode(body.subarray(ranges[i * 4 + 2] ?? 0, ranges[i * 4 + 3] ?? 0)));
     if (!wire || !ext) return undecodable(message, `output ${i} of the frame is not JSON`, new Uint8Array(0));
     const index = ext["k"];
+    if (header.family !== "signals") {
+      const payload = isRecord(wire["payload"]) ? wire["payload"] : {};
+      return {
+        ...base(message, "feed_frame"),
+        ...optional("feedId", payload["feedId"]),
+        ...optional("topic", payload["topic"]),
+        ...optional("type", wire["type"]),
+        body: wire,
+        ext,
+        frame: { epoch: header.epoch, in: header.in, reg: header.reg },
+      };
+    }
     return {
       ...base(message, "labeled"),
       ...optional("tenantId", typeof index === "number" ? header.keys[index] : undefined),
@@ -90,6 +104,7 @@ function fromLine(message: Stored, line: string, parsed: ReturnType<typeof parse
     case "dead_letter":
       return { ...base(message, "dead_letter"), ...optional("type", body["reason"]), body };
     case "lane": {
+      if (parsed.family === "feeds") return fromFeedLine(message, line, body);
       const isVisit = parsed.family === "visits";
       return {
         ...base(message, isVisit ? "visit" : "privacy"),
@@ -104,6 +119,21 @@ function fromLine(message: Stored, line: string, parsed: ReturnType<typeof parse
     case "unknown":
       return undecodable(message, "a subject this version does not know", message.data);
   }
+}
+
+/** Type is `json`, `text` or the status of a connection. */
+function fromFeedLine(message: Stored, line: string, body: Record<string, unknown>): TapEvent {
+  try {
+    const decoded = decodeFeedLine(line);
+    const type = decoded.kind === "state" ? decoded.state.status : decoded.kind;
+    return { ...base(message, "feed_message"), feedId: decoded.feedId, type, body };
+  } catch {
+    return undecodable(message, "not a line of a feed", message.data);
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function base(message: Stored, kind: TapEvent["kind"]): Pick<TapEvent, "subject" | "seq" | "timeMs" | "kind"> {
@@ -122,7 +152,7 @@ function optional<const K extends string>(name: K, value: unknown): { [P in K]?:
 function parseObject(line: string): Record<string, unknown> | undefined {
   try {
     const value: unknown = JSON.parse(line);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : undefined;
+    return isRecord(value) ? value : undefined;
   } catch {
     return undefined; // the caller shows it as undecodable
   }

@@ -7,6 +7,8 @@ export interface TapFilter {
   class?: string;
   type?: string;
   visitorId?: string;
+  feedId?: string;
+  topic?: string;
   /** Prefix of the path. */
   page?: string;
 }
@@ -18,5 +20,7 @@ export function matches(event: TapEvent, filter: TapFilter): boolean {
   if (filter.class !== undefined && event.class !== filter.class) return false;
   if (filter.type !== undefined && event.type !== filter.type) return false;
   if (filter.visitorId !== undefined && event.visitorId !== filter.visitorId) return false;
+  if (filter.feedId !== undefined && event.feedId !== filter.feedId) return false;
+  if (filter.topic !== undefined && event.topic !== filter.topic) return false;
   return filter.page === undefined || (event.page?.startsWith(filter.page) ?? false);
 }

@@ -12,6 +12,8 @@ export function eventLine(event: TapEvent, tenantName: (id: string) => string | 
     tenant.padEnd(10),
     (event.type ?? event.kind).padEnd(9),
     event.visitorId ?? "",
+    event.feedId ?? "",
+    event.topic ?? "",
     event.page ?? "",
     detail(event),
   ];
@@ -38,6 +40,11 @@ function detail(event: TapEvent): string {
     return scores ? `${verdict}  ${shown}` : verdict;
   }
   if (event.kind === "registry") return `${event.subject.split(".").slice(1).join(".")} ${JSON.stringify(body["data"] ?? null)}`;
+  if (event.kind === "feed_message") return JSON.stringify(body["j"] ?? body["x"] ?? body["s"] ?? null);
+  if (event.kind === "feed_frame") {
+    const payload = isObject(body["payload"]) ? body["payload"] : {};
+    return JSON.stringify(payload["data"] ?? payload["analysis"] ?? payload["answer"] ?? payload["status"] ?? payload["error"] ?? null);
+  }
   if (event.kind === "dead_letter") return JSON.stringify(body["origin"] ?? null);
   return event.kind === "privacy" ? JSON.stringify(body) : "";
 }

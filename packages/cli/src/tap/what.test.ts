@@ -8,6 +8,9 @@ describe("sourcesOf", () => {
     ["signals", [{ stream: "SIGNALS" }]],
     ["signals.>", [{ stream: "SIGNALS" }]],
     ["signals.3", [{ stream: "SIGNALS", subject: "signals.3" }]],
+    ["topics.>", [{ stream: "TOPICS" }]],
+    ["analyses.7", [{ stream: "ANALYSES", subject: "analyses.7" }]],
+    ["feeds.3", [{ stream: "FEEDS_3" }]],
     ["visits.3", [{ stream: "VISITS_3" }]],
     ["registry", [{ stream: "REGISTRY" }]],
     ["registry.key.>", [{ stream: "REGISTRY", subject: "registry.key.>" }]],
@@ -19,7 +22,7 @@ describe("sourcesOf", () => {
     expect(sourcesOf("visits").length).toBe(LANE_COUNT);
     expect(sourcesOf("visits.*").length).toBe(LANE_COUNT);
   });
-  it.each(["topics.>", "visits.99", "nonsense", "a b", "", "signals."])("refuses %j", (what) => {
+  it.each(["posts.>", "visits.99", "nonsense", "a b", "", "signals."])("refuses %j", (what) => {
     expect(() => sourcesOf(what)).toThrow(UsageError);
   });
 });

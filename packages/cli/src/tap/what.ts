@@ -11,6 +11,9 @@ export interface TapSource {
 const ALIASES: Record<string, string> = {
   signals: subjects.allLanes("signals"),
   visits: subjects.allLanes("visits"),
+  feeds: subjects.allLanes("feeds"),
+  topics: subjects.allLanes("topics"),
+  analyses: subjects.allLanes("analyses"),
   registry: subjects.allRegistry(),
   erasures: subjects.allLanes("erasures"),
   consents: subjects.allLanes("consents"),
