@@ -134,7 +134,9 @@ describe("table of states", () => {
   it.each(rows)("%s", async (_name, message, reply, allowed) => {
     for (const state of states) {
       const socket = await open(state);
-      expect(await socket.ask(message), state).toEqual([reply(allowed[state] ?? FORBIDDEN)]);
+      expect(await socket.reply(message), state).toBe(reply(allowed[state] ?? FORBIDDEN));
+      // Nothing else follows.
+      expect(await socket.ask(), state).toEqual([]);
     }
   });
 

@@ -1,6 +1,7 @@
 /**
  * Composition root of the edge.
- * Consumes: SIGNALS and TOPICS (one ordered reader each, only while a socket wants it), REGISTRY (keys, tenants, sessions, feeds). Produces: presence on core NATS, dead letters.
+ * Consumes: SIGNALS, TOPICS and ANALYSES (one ordered reader each, only while a socket wants it), REGISTRY (keys, tenants, sessions, feeds).
+ * Produces: presence on core NATS, calls to intelligence, dead letters.
  * Stores: nothing; a hot tail of frames in memory. Owns: handshakes, fan-out, cursors, backpressure.
  * Must never: hold a business rule, parse a wire line, open a database connection, wait for one socket before serving another.
  */
@@ -10,6 +11,7 @@ import {
   bindStreams,
   connectService,
   createCredentialClient,
+  createLlmClient,
   createPublisher,
   createSharedLimiter,
   openRegistry,
@@ -32,13 +34,14 @@ import { SweepWheel } from "./adapters/sweep-wheel.ts";
 import type { EdgeConfig } from "./config.ts";
 import type { Verification } from "./domain/handshake.ts";
 import type { LogMessage, StreamLog } from "./ports.ts";
-import { noLlm } from "./surfaces/feeds/llm-port.ts";
+import { createLlmPort } from "./surfaces/feeds/llm-calls.ts";
 import { FeedsSurface } from "./surfaces/feeds/surface.ts";
 import { SignalsSurface } from "./surfaces/signals/surface.ts";
 import { createTelemetry } from "./telemetry.ts";
 
 const SIGNALS_STREAM = "SIGNALS";
 const TOPICS_STREAM = "TOPICS";
+const ANALYSES_STREAM = "ANALYSES";
 /** Part of the process's stop budget that draining sockets may use. */
 const DRAIN_SHARE = 0.6;
 
@@ -48,6 +51,10 @@ const MAX_LETTER_BYTES = 256 * 1024;
 interface LiveStream {
   source: StreamLog;
   hub: StreamHub;
+  onDamaged: HubOptions["onDamaged"];
+}
+
+interface ResumableStream extends LiveStream {
   resumer: Resumer;
 }
 
@@ -67,7 +74,7 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
   try {
     const nats = await connectService(deps, config.NATS_CONNECT_TIMEOUT_MS);
     stack.defer(() => nats.drain());
-    await bindStreams(nats, [SIGNALS_STREAM, TOPICS_STREAM, "REGISTRY"], { withinMs: config.NATS_CONNECT_TIMEOUT_MS });
+    await bindStreams(nats, [SIGNALS_STREAM, TOPICS_STREAM, ANALYSES_STREAM, "REGISTRY"], { withinMs: config.NATS_CONNECT_TIMEOUT_MS });
     const registry = await openRegistry(nats, { aggregates: ["tenant", "key", "site", "session", "feed"], log });
     stack.defer(() => registry.stop());
     const credentials = createCredentialClient(nats, registry, { clock, log });
@@ -77,7 +84,7 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
     metrics.setDefaultLabels({ service: "edge" });
     const telemetry = createTelemetry([metrics], log);
     const publisher = createPublisher(nats);
-    const openStream = (stream: string, warmFrames: number): LiveStream => {
+    const openStream = (stream: string, { ringBytes, warmFrames }: Pick<HubOptions, "ringBytes" | "warmFrames">): LiveStream => {
       const onDamaged = (msg: LogMessage, reason: string): void => {
         telemetry.frameDamaged(stream, msg.seq, reason);
         const letter = { reason, origin: { stream, seq: msg.seq }, data: Buffer.from(msg.data).toString("utf8", 0, MAX_LETTER_BYTES) };
@@ -86,7 +93,7 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
       const source = createStreamLog({ nats, stream, monotonicMs, log });
       const options: HubOptions = {
         source,
-        ringBytes: config.EDGE_RING_BYTES,
+        ringBytes,
         warmFrames,
         idleMs: config.EDGE_READER_IDLE_MS,
         maxLingerMs: config.EDGE_MAX_LINGER_MS,
@@ -96,14 +103,23 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
       };
       const hub = new StreamHub(options);
       stack.defer(() => hub.stop());
-      const resumer = new Resumer({ hub, source, maxReads: config.EDGE_MAX_REPLAY_READS, log, onDamaged });
-      stack.defer(() => resumer.stop());
-      return { source, hub, resumer };
+      return { source, hub, onDamaged };
     };
-    const events = openStream(SIGNALS_STREAM, config.EDGE_WARM_FRAMES);
+    const withResume = (stream: LiveStream): ResumableStream => {
+      const resumer = new Resumer({ ...stream, maxReads: config.EDGE_MAX_REPLAY_READS, log });
+      stack.defer(() => resumer.stop());
+      return { ...stream, resumer };
+    };
+    const events = withResume(openStream(SIGNALS_STREAM, { ringBytes: config.EDGE_RING_BYTES, warmFrames: config.EDGE_WARM_FRAMES }));
     // Frames of feeds may have megabytes: nothing is read before somebody listens.
-    const topics = openStream(TOPICS_STREAM, 0);
-    const streams: Readonly<Record<string, LiveStream>> = { [SIGNALS_STREAM]: events, [TOPICS_STREAM]: topics };
+    const topics = withResume(openStream(TOPICS_STREAM, { ringBytes: config.EDGE_RING_BYTES, warmFrames: 0 }));
+    // The next answer is seconds away and about everything before it: nobody resumes here.
+    const analyses = openStream(ANALYSES_STREAM, { ringBytes: 0, warmFrames: 0 });
+    const streams: Readonly<Record<string, LiveStream>> = {
+      [SIGNALS_STREAM]: events,
+      [TOPICS_STREAM]: topics,
+      [ANALYSES_STREAM]: analyses,
+    };
     const seal = createCursorSeal(deps.secrets.cursorKey);
 
     const signals = new SignalsSurface({
@@ -135,6 +151,7 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
     stack.defer(() => limiter.stop());
     const feeds = new FeedsSurface({
       ...topics,
+      analyses: analyses.hub,
       seal,
       limits: {
         maxInboundBytes: config.WS_MAX_MESSAGE_BYTES,
@@ -153,7 +170,7 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
       registeredAccess: config.WS_REGISTERED_ACCESS,
       origins: config.CORS_ORIGIN,
       pingMs: config.WS_PING_MS,
-      llm: noLlm,
+      llm: createLlmPort(createLlmClient(nats, { clock, log }), log),
       log,
       nowMs,
       monotonicMs,
@@ -191,21 +208,19 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
       onChange: () => presence.changed(),
     });
     stack.defer(() => server.drain(Math.min(config.EDGE_DRAIN_SPREAD_MS, config.DRAIN_TIMEOUT_MS * DRAIN_SHARE)));
-    const hubFacts = ({ hub, resumer }: LiveStream) => ({
+    const hubFacts = ({ hub }: LiveStream) => ({
       position: hub.position,
       framesRead: hub.framesRead,
       newestFrameMs: hub.newestFrameMs,
       ringBytes: hub.ring.bytes,
-      replaying: resumer.replayingCount,
-      reads: resumer.readCount,
     });
-    const byStream = <T>(read: (stream: LiveStream) => T): Record<string, T> =>
-      Object.fromEntries(Object.entries(streams).map(([name, stream]) => [name, read(stream)]));
+    const resumeFacts = ({ resumer }: ResumableStream) => ({ replaying: resumer.replayingCount, reads: resumer.readCount });
     telemetry.observe({
       sockets: () => server.socketsBySurface(),
       queuedBytes: () => budget.totalBytes,
       totals: () => totals,
-      hubs: () => byStream(hubFacts),
+      hubs: () => Object.fromEntries(Object.entries(streams).map(([name, stream]) => [name, hubFacts(stream)])),
+      resumes: () => ({ [SIGNALS_STREAM]: resumeFacts(events), [TOPICS_STREAM]: resumeFacts(topics) }),
     });
 
     const status = (): Record<string, unknown> => ({
@@ -216,7 +231,9 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
       ...totals,
       reading: events.hub.isReading,
       ...hubFacts(events),
-      topics: { reading: topics.hub.isReading, ...hubFacts(topics) },
+      ...resumeFacts(events),
+      topics: { reading: topics.hub.isReading, ...hubFacts(topics), ...resumeFacts(topics) },
+      analyses: { reading: analyses.hub.isReading, ...hubFacts(analyses) },
       listening: feeds.presence().keys.size,
       registry: registry.position(),
     });

@@ -7,10 +7,9 @@ export interface EdgeGauges {
   queuedBytes(): number;
   totals(): { framesSent: number; bytesSent: number; framesDropped: number };
   /** By stream. */
-  hubs(): Record<
-    string,
-    { position: number; framesRead: number; newestFrameMs: number; ringBytes: number; replaying: number; reads: number }
-  >;
+  hubs(): Record<string, { position: number; framesRead: number; newestFrameMs: number; ringBytes: number }>;
+  /** By stream, of those that can be resumed. */
+  resumes(): Record<string, { replaying: number; reads: number }>;
 }
 
 export interface Telemetry {
@@ -74,23 +73,24 @@ export function createTelemetry(registers: Registry[], log: Logger): Telemetry &
       gauge("headwater_edge_frames_sent", "WebSocket frames written since start", () => gauges.totals().framesSent);
       gauge("headwater_edge_bytes_sent", "Bytes written since start", () => gauges.totals().bytesSent);
       gauge("headwater_edge_frames_dropped", "WebSocket frames left out for slow readers since start", () => gauges.totals().framesDropped);
-      const hubGauge = (name: string, help: string, read: (hub: ReturnType<EdgeGauges["hubs"]>[string]) => number): void => {
+      const perStream = <T>(name: string, help: string, facts: () => Record<string, T>, read: (fact: T) => number): void => {
         new Gauge({
           name,
           help,
           labelNames: ["stream"],
           registers,
           collect() {
-            for (const [stream, hub] of Object.entries(gauges.hubs())) this.set({ stream }, read(hub));
+            for (const [stream, fact] of Object.entries(facts())) this.set({ stream }, read(fact));
           },
         });
       };
-      hubGauge("headwater_edge_log_position", "Last sequence read of the output stream", (hub) => hub.position);
-      hubGauge("headwater_edge_frames_read", "Stored frames read since start", (hub) => hub.framesRead);
-      hubGauge("headwater_edge_newest_frame_ms", "Time of the newest frame read, ms since epoch", (hub) => hub.newestFrameMs);
-      hubGauge("headwater_edge_ring_bytes", "Bytes of the hot tail in memory", (hub) => hub.ringBytes);
-      hubGauge("headwater_edge_replaying_sockets", "Sockets that are catching up", (hub) => hub.replaying);
-      hubGauge("headwater_edge_replay_reads", "Stream reads serving them", (hub) => hub.reads);
+      const { hubs, resumes } = gauges;
+      perStream("headwater_edge_log_position", "Last sequence read of the output stream", hubs, (hub) => hub.position);
+      perStream("headwater_edge_frames_read", "Stored frames read since start", hubs, (hub) => hub.framesRead);
+      perStream("headwater_edge_newest_frame_ms", "Time of the newest frame read, ms since epoch", hubs, (hub) => hub.newestFrameMs);
+      perStream("headwater_edge_ring_bytes", "Bytes of the hot tail in memory", hubs, (hub) => hub.ringBytes);
+      perStream("headwater_edge_replaying_sockets", "Sockets that are catching up", resumes, (resume) => resume.replaying);
+      perStream("headwater_edge_replay_reads", "Stream reads serving them", resumes, (resume) => resume.reads);
     },
   };
 }

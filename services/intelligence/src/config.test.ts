@@ -9,7 +9,7 @@ describe("parseIntelligenceConfig", () => {
   it("has defaults", () => {
     const { llm, ...rest } = parseIntelligenceConfig({});
     const { providers, ...settings } = llm;
-    expect(rest).toEqual({ natsConnectTimeoutMs: 30_000 });
+    expect(rest).toEqual({ natsConnectTimeoutMs: 30_000, natsReplicas: 1 });
     expect(providers.map(({ id }) => id)).toEqual(["builtin"]);
     expect(settings).toEqual({
       defaultProvider: "openai",
@@ -17,13 +17,12 @@ describe("parseIntelligenceConfig", () => {
       maxTokens: 1_024,
       temperature: 0.7,
       maxConcurrency: 8,
-      contextLimit: 50,
       queryIntervalMs: 10_000,
     });
   });
 
   it("reads every variable of its own", () => {
-    const { natsConnectTimeoutMs, llm } = parseIntelligenceConfig({
+    const { llm, api, ...rest } = parseIntelligenceConfig({
       NATS_CONNECT_TIMEOUT_MS: "500",
       DEFAULT_AI_PROVIDER: "Google",
       LLM_TIMEOUT_MS: "5000",
@@ -33,8 +32,28 @@ describe("parseIntelligenceConfig", () => {
       LLM_CONTEXT_LIMIT: "10",
       LLM_QUERY_INTERVAL_SECONDS: "30",
       LLM_BUILTIN: "off",
+      NATS_REPLICAS: "3",
+      DATABASE_POOL_SIZE: "7",
+      MAX_TOPICS_PER_FEED: "100",
+      LLM_CONTEXT_FEED_BYTES: "100000",
+      LLM_CONTEXT_BYTES: "2000000",
+      LLM_TENANT_CONCURRENCY: "9",
+      LLM_REQUESTS_PER_MINUTE: "6",
+      LLM_REQUEST_BURST: "5",
+      TOKEN_OVERDRAFT_HARD_LIMIT: "1.5",
+      AUTO_ANALYSIS: "always",
+      MAX_AUTO_TOPICS_PER_FEED: "4",
+      CORS_ORIGIN: "https://app.example.com",
     });
-    expect(natsConnectTimeoutMs).toBe(500);
+    expect(api.CORS_ORIGIN).toEqual(["https://app.example.com"]);
+    expect(rest).toEqual({
+      natsConnectTimeoutMs: 500,
+      natsReplicas: 3,
+      databasePoolSize: 7,
+      contexts: { entries: 10, topicsPerFeed: 100, bytesPerFeed: 100_000, bytes: 2_000_000 },
+      limits: { tenantConcurrency: 9, perMinute: 6, burst: 5, overdraftHardLimit: 1.5 },
+      auto: { mode: "always", maxTopicsPerFeed: 4 },
+    });
     expect(llm).toEqual({
       providers: [],
       defaultProvider: "Google",
@@ -42,7 +61,6 @@ describe("parseIntelligenceConfig", () => {
       maxTokens: 64,
       temperature: 0.25,
       maxConcurrency: 2,
-      contextLimit: 10,
       queryIntervalMs: 30_000,
     });
   });
@@ -100,6 +118,10 @@ describe("parseIntelligenceConfig", () => {
     { LLM_MAX_CONCURRENCY: "0" },
     { LLM_CONTEXT_LIMIT: "0" },
     { LLM_QUERY_INTERVAL_SECONDS: "7" },
+    { AUTO_ANALYSIS: "never" },
+    { TOKEN_OVERDRAFT_HARD_LIMIT: "0.5" },
+    { LLM_CONTEXT_BYTES: "10" },
+    { CORS_ORIGIN: "here" },
     { LLM_BUILTIN: "perhaps" },
     { OPENAI_BASE_URL: "ftp://x" },
     { ANTHROPIC_BASE_URL: "https://user:password@host" },

@@ -1,10 +1,11 @@
 /**
  * Composition root of intelligence.
  * Consumes: REGISTRY (tenants and their plans). Produces: nothing yet.
- * Stores: nothing. Owns: LLM providers, manual and automatic analysis, text appraisal, budgets.
+ * Stores: nothing. Owns: the stream ANALYSES, LLM providers, manual and automatic analysis, text appraisal, budgets.
  * Must never: score, deliver to sockets, or publish a subject another service owns.
  */
-import { announceService, bindStreams, connectService, openRegistry } from "@headwater/messaging";
+import { announceService, bindStreams, connectService, ensureStreams, openRegistry } from "@headwater/messaging";
+import { streamSpecs } from "@headwater/protocol";
 import { combineHealth, type Deps, ResourceStack, type Service } from "@headwater/runtime";
 import { Router } from "express";
 import { Gauge, Registry } from "prom-client";
@@ -15,6 +16,8 @@ export async function startIntelligence(config: IntelligenceConfig, deps: Deps):
   try {
     const nats = await connectService(deps, config.natsConnectTimeoutMs);
     stack.defer(() => nats.drain());
+    const ownStreams = streamSpecs(deps.profile).filter((spec) => spec.owner === "intelligence");
+    await ensureStreams(nats, ownStreams, { replicas: config.natsReplicas });
     await bindStreams(nats, ["REGISTRY"], { withinMs: config.natsConnectTimeoutMs });
     const registry = await openRegistry(nats, { aggregates: ["tenant"], log: deps.log });
     stack.defer(() => registry.stop());

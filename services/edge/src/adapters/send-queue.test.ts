@@ -33,6 +33,22 @@ const drain = (queue: SendQueue): string[] => {
   return texts;
 };
 
+it("counts what may not be left out", () => {
+  const queue = new SendQueue();
+  const owner = new Owner("a");
+  queue.push(chunk("kept"));
+  queue.push(chunk("data"), owner);
+  queue.push(chunk("kept too"));
+  expect(queue.keptBytes).toBe(chunk("kept").length + chunk("kept too").length);
+  queue.drop(1);
+  expect(queue.keptBytes).toBe(chunk("kept").length + chunk("kept too").length);
+  drain(queue);
+  expect([queue.keptBytes, queue.bytes]).toEqual([0, 0]);
+  queue.push(chunk("kept"));
+  queue.clear();
+  expect(queue.keptBytes).toBe(0);
+});
+
 it("countFrames", () => {
   const sizes = [0, 1, 125, 126, 65_535, 65_536, 70_000];
   expect(countFrames(Buffer.concat(sizes.map((size) => encodeFrame(Buffer.alloc(size)))))).toBe(sizes.length);

@@ -29,6 +29,7 @@ export class SendQueue {
   #items: Item[] = [];
   #gaps: Map<DropOwner, Gap> | undefined;
   #bytes = 0;
+  #keptBytes = 0;
   #left = 0;
 
   /** Frames left out so far. */
@@ -40,8 +41,14 @@ export class SendQueue {
     return this.#bytes;
   }
 
+  /** Bytes without an owner: nothing makes room for more of them but the client. */
+  get keptBytes(): number {
+    return this.#keptBytes;
+  }
+
   push(chunk: Buffer, owner?: DropOwner): void {
     this.#items.push(owner ? { owner, chunk } : chunk);
+    if (!owner) this.#keptBytes += chunk.length;
     this.#bytes += chunk.length;
   }
 
@@ -81,6 +88,7 @@ export class SendQueue {
       count++;
       size += chunk.length;
       taken.push(chunk);
+      if (Buffer.isBuffer(item)) this.#keptBytes -= chunk.length;
       if (!Buffer.isBuffer(item) && "frames" in item) {
         this.#gaps?.delete(item.owner);
         this.#bytes -= GAP_BYTES;
@@ -94,6 +102,7 @@ export class SendQueue {
     this.#items = [];
     this.#gaps = undefined;
     this.#bytes = 0;
+    this.#keptBytes = 0;
   }
 
   /**

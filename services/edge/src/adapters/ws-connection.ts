@@ -44,7 +44,7 @@ export class WsConnection implements Queued {
   #progressAtMs = 0;
   #closingSinceMs: number | undefined;
   #closeSent: CloseReason | undefined;
-  #wishes: Map<object, { belowBytes: number; run: () => void }> | undefined;
+  #wishes: Map<object, { isMet: () => boolean; run: () => void }> | undefined;
   /** Since when frames had to be left out. */
   #fullSinceMs: number | undefined;
   /** Frames and bytes handed to this socket. */
@@ -59,6 +59,15 @@ export class WsConnection implements Queued {
   /** Queued here plus handed to the socket but not yet taken by the kernel. */
   get bufferedBytes(): number {
     return this.#queue.bytes + this.#o.raw.writableLength;
+  }
+
+  get maxBufferedBytes(): number {
+    return this.#o.limits.maxBufferedBytes;
+  }
+
+  /** Queued frames that may not be left out. */
+  get keptBytes(): number {
+    return this.#queue.keptBytes;
   }
 
   get isOpen(): boolean {
@@ -135,8 +144,17 @@ export class WsConnection implements Queued {
 
   /** Calls `run` once, as soon as less than `belowBytes` are buffered; replaces an earlier wish of the same owner. */
   whenRoom(owner: object, belowBytes: number, run: () => void): void {
+    this.#wish(owner, () => this.bufferedBytes < belowBytes, run);
+  }
+
+  /** The same for frames that may not be left out alone: a backlog of data, which makes room when it has to, does not count. */
+  whenTaken(owner: object, belowBytes: number, run: () => void): void {
+    this.#wish(owner, () => this.keptBytes < belowBytes, run);
+  }
+
+  #wish(owner: object, isMet: () => boolean, run: () => void): void {
     this.#wishes ??= new Map();
-    this.#wishes.set(owner, { belowBytes, run });
+    this.#wishes.set(owner, { isMet, run });
     this.#checkRoom();
   }
 
@@ -221,7 +239,7 @@ export class WsConnection implements Queued {
     if (!this.#wishes) return;
     for (const [owner, wish] of this.#wishes) {
       // What one wish sends may take the room of the next.
-      if (this.bufferedBytes >= wish.belowBytes) continue;
+      if (!wish.isMet()) continue;
       this.#wishes.delete(owner);
       wish.run();
     }

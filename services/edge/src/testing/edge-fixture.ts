@@ -5,9 +5,11 @@
 import {
   createPublisher,
   ensureStreams,
+  type LlmHandler,
   type Nats,
   openNats,
   type Publisher,
+  serveLlmCalls,
   type SessionVerification,
   type SharedLimiter,
 } from "@headwater/messaging";
@@ -29,7 +31,7 @@ import { quietLogger, startNats, type TestNats, until } from "@headwater/testkit
 import { type EdgeConfig, parseEdgeConfig } from "../config.ts";
 import type { Verification } from "../domain/handshake.ts";
 import { startEdge } from "../service.ts";
-import { type TestOutput, testFrame, type TopicOutput, topicFrame } from "./test-frame.ts";
+import { analysisFrame, type AnalysisOutput, type TestOutput, testFrame, type TopicOutput, topicFrame } from "./test-frame.ts";
 
 export interface RunningEdge {
   service: Service;
@@ -58,6 +60,10 @@ export interface EdgeFixture {
   removeFeed(id: string): Promise<void>;
   /** One frame of TOPICS. @returns stream sequence. */
   publishTopics(outputs: readonly TopicOutput[], options?: { lane?: number }): Promise<number>;
+  /** One frame of ANALYSES. @returns stream sequence. */
+  publishAnalyses(outputs: readonly AnalysisOutput[], options?: { lane?: number }): Promise<number>;
+  /** Answers questions in place of intelligence, with exactly its permissions, until `stop`. */
+  serveLlm(handler: LlmHandler, options?: { aliveMs?: number }): Promise<{ running(): number; stop(): Promise<void>; nats: Nats }>;
   /** Registers a key that the fake auth knows. */
   addKey(
     key: string,
@@ -81,11 +87,11 @@ export async function startEdgeFixture(options: { signalsMaxBytes?: number } = {
   const nats = await startNats({
     users: [
       { user: "test", password },
-      { user: "edge", password, permissions: natsPermissions("edge") },
+      ...(["edge", "intelligence"] as const).map((user) => ({ user, password, permissions: natsPermissions(user) })),
     ],
   });
   const client = await openNats({ url: nats.url, user: "test", password, name: "edge-test", log: quietLogger() });
-  const specs = streamSpecs("laptop").filter((spec) => ["SIGNALS", "TOPICS", "REGISTRY", "DLQ"].includes(spec.name));
+  const specs = streamSpecs("laptop").filter((spec) => ["SIGNALS", "TOPICS", "ANALYSES", "REGISTRY", "DLQ"].includes(spec.name));
   await ensureStreams(
     client,
     specs.map((spec) => (spec.name === "SIGNALS" && options.signalsMaxBytes ? { ...spec, maxBytes: options.signalsMaxBytes } : spec)),
@@ -131,6 +137,22 @@ export async function startEdgeFixture(options: { signalsMaxBytes?: number } = {
     removeFeed: async (id) => everyoneKnows(await register("feed", id, null)),
     async publishTopics(outputs, { lane = 0 } = {}) {
       return (await publisher.publish(subjects.lane("topics", lane), topicFrame(outputs, ++frames))).seq;
+    },
+    async publishAnalyses(outputs, { lane = 0 } = {}) {
+      return (await publisher.publish(subjects.lane("analyses", lane), analysisFrame(outputs, ++frames))).seq;
+    },
+    async serveLlm(handler, options = {}) {
+      const own = await openNats({ url: nats.url, user: "intelligence", password, name: "fake-intelligence", log: quietLogger() });
+      const serving = serveLlmCalls(own, handler, { log: quietLogger(), ...options });
+      await own.flush();
+      return {
+        nats: own,
+        running: () => serving.running(),
+        async stop() {
+          await serving.stop();
+          await own.drain();
+        },
+      };
     },
     addKey(key, tenantId, plan = "scale", overrides = {}) {
       const { limits, ...rest } = overrides;

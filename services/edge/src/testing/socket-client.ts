@@ -20,6 +20,8 @@ export interface SocketClient {
   send(message: unknown): void;
   /** Sends, and gives the texts that came until everything sent was processed. */
   ask(...messages: unknown[]): Promise<string[]>;
+  /** Sends, and gives the first text that is not the pong behind it: for answers that come from another service. */
+  reply(message: unknown): Promise<string>;
   closed: Promise<{ code: number; reason: string }>;
   close(): Promise<void>;
 }
@@ -95,6 +97,13 @@ export async function openSocket(
       client.send({ type: "ping" });
       await when("the pong behind it", () => (counts.get("pong") ?? 0) > pongs);
       return texts.slice(from, texts.lastIndexOf('{"type":"pong"}'));
+    },
+    async reply(message) {
+      const from = texts.length;
+      const isAnswer = (text: string, index: number): boolean => index >= from && text !== '{"type":"pong"}';
+      client.send(message);
+      await when("an answer", () => texts.some(isAnswer));
+      return texts.find(isAnswer) ?? "";
     },
     closed,
     async close() {

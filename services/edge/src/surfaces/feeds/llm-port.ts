@@ -1,8 +1,5 @@
-/**
- * What `/ws` needs of the intelligence service: answers to questions, as events. Until a service answers, every question fails with the
- * contract's text for a server without providers. Tests: questions.test.ts.
- */
-import { type LlmAnswer, SOCKET_ERRORS, type TokenUsage } from "@headwater/protocol";
+/** What `/ws` needs of the intelligence service: answers to questions, as events. llm-calls.ts asks the real one. */
+import type { LlmAnswer, TokenUsage } from "@headwater/protocol";
 
 export interface LlmQuestion {
   /** Who asks and who pays; from the credential, never from the message. */
@@ -21,11 +18,15 @@ export type LlmEvent =
   | { type: "token"; text: string }
   | { type: "usage"; tokenUsage: TokenUsage }
   | { type: "done"; answer: LlmAnswer }
+  /** `message` is an `error` text of the contract. */
   | { type: "error"; message: string };
 
 export interface LlmPort {
-  /** @returns function that ends the question; no event comes after it. */
-  ask(question: LlmQuestion, onEvent: (event: LlmEvent) => void): () => void;
+  /**
+   * While the promise of a token is open no further event comes and the provider is held back.
+   * @returns function that ends the question; no event comes after it.
+   */
+  ask(question: LlmQuestion, onEvent: (event: LlmEvent) => void | Promise<void>): () => void;
   /** The caller owns the feed. Never rejects. */
   setAutoAnalysis(request: {
     caller: LlmQuestion["caller"];
@@ -33,11 +34,3 @@ export interface LlmPort {
     enabled: boolean;
   }): Promise<{ ok: true } | { ok: false; message: string }>;
 }
-
-export const noLlm: LlmPort = {
-  ask(_question, onEvent) {
-    onEvent({ type: "error", message: SOCKET_ERRORS.llm_off });
-    return () => undefined;
-  },
-  setAutoAnalysis: async () => ({ ok: false, message: SOCKET_ERRORS.llm_off }),
-};

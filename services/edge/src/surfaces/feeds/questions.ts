@@ -3,6 +3,7 @@
  * come before their end, the bill before the answer. Questions run beside other messages. Tests: questions.test.ts.
  */
 import { SOCKET_ERRORS } from "@headwater/protocol";
+import type { WsConnection } from "../../adapters/ws-connection.ts";
 import type { Echo } from "../../domain/socket-message.ts";
 import { type ErrorType, socketFrames } from "./frames.ts";
 import type { LlmEvent, LlmPort, LlmQuestion } from "./llm-port.ts";
@@ -23,45 +24,77 @@ export const GENERAL_QUESTION = "Summarise what this feed shows. Point out patte
 /** Questions of one socket at the same time. */
 const MAX_OPEN = 16;
 
+/** A socket takes tokens as long as no more than this waits for its client, so a slow one holds its own provider back and nobody else. */
+const MAX_WAITING_BYTES = 256 * 1024;
+/** Of a small queue no more than this share, so that tokens alone never close a socket. */
+const MAX_WAITING_SHARE = 1 / 4;
+
+export type QuestionOutlet = Pick<WsConnection, "isOpen" | "maxBufferedBytes" | "keptBytes" | "sendText" | "whenTaken">;
+
+interface OpenQuestion {
+  feedId: string;
+  style: AnswerStyle;
+  echo: Echo;
+  isOver: boolean;
+  cancel: (() => void) | undefined;
+}
+
 export class Questions {
   readonly #port: LlmPort;
-  readonly #send: (text: string) => void;
+  readonly #outlet: QuestionOutlet;
+  readonly #maxWaiting: number;
   /** Made with the first question: most sockets never ask. */
-  #open: Set<() => void> | undefined;
+  #open: Set<OpenQuestion> | undefined;
 
-  constructor(port: LlmPort, send: (text: string) => void) {
+  constructor(port: LlmPort, outlet: QuestionOutlet) {
     this.#port = port;
-    this.#send = send;
+    this.#outlet = outlet;
+    this.#maxWaiting = Math.min(MAX_WAITING_BYTES, outlet.maxBufferedBytes * MAX_WAITING_SHARE);
   }
 
   ask(question: LlmQuestion, style: AnswerStyle, echo: Echo): void {
     this.#open ??= new Set();
-    const open = this.#open;
-    if (open.size >= MAX_OPEN) {
-      this.#send(socketFrames.error(QUESTION_ERRORS[style], SOCKET_ERRORS.too_many_queries, echo));
+    if (this.#open.size >= MAX_OPEN) {
+      this.#outlet.sendText(socketFrames.error(QUESTION_ERRORS[style], SOCKET_ERRORS.too_many_queries, echo));
       return;
     }
-    const running: { isOver: boolean; end?: () => void } = { isOver: false };
-    const cancel = (): void => {
-      running.isOver = true;
-      running.end?.();
-    };
-    open.add(cancel);
-    running.end = this.#port.ask(question, (event) => {
-      if (running.isOver) return;
-      if (event.type === "done" || event.type === "error") {
-        running.isOver = true;
-        open.delete(cancel);
-      }
-      const text = render(event, style, echo);
-      if (text !== undefined) this.#send(text);
-    });
+    const open: OpenQuestion = { feedId: question.feedId, style, echo, isOver: false, cancel: undefined };
+    this.#open.add(open);
+    open.cancel = this.#port.ask(question, (event) => this.#onEvent(open, event));
   }
 
-  /** The socket is gone, or somebody else's now. */
+  /** Ends the questions about some feeds before their answer; each is told why. */
+  endWhere(isEnded: (feedId: string) => boolean, error: string): void {
+    for (const open of this.#open ?? []) {
+      if (!isEnded(open.feedId)) continue;
+      this.#end(open);
+      this.#outlet.sendText(socketFrames.error(QUESTION_ERRORS[open.style], error, open.echo));
+    }
+  }
+
+  /** The socket is gone. */
   cancelAll(): void {
-    for (const cancel of this.#open ?? []) cancel();
-    this.#open = undefined;
+    for (const open of this.#open ?? []) this.#end(open);
+  }
+
+  #end(open: OpenQuestion): void {
+    open.isOver = true;
+    this.#open?.delete(open);
+    open.cancel?.();
+  }
+
+  #onEvent(open: OpenQuestion, event: LlmEvent): void | Promise<void> {
+    if (open.isOver) return undefined;
+    // Closed by somebody else, a slow reader for one: the goodbye may take a while, the provider need not work until then.
+    if (!this.#outlet.isOpen) return this.#end(open);
+    if (event.type === "done" || event.type === "error") {
+      open.isOver = true;
+      this.#open?.delete(open);
+    }
+    const text = render(event, open.style, open.echo);
+    if (text !== undefined) this.#outlet.sendText(text);
+    if (event.type !== "token" || this.#outlet.keptBytes < this.#maxWaiting) return undefined;
+    return new Promise((resolve) => this.#outlet.whenTaken(open, this.#maxWaiting / 2, resolve));
   }
 }
 

@@ -21,6 +21,9 @@ import { type ErrorType, socketFrames } from "./frames.ts";
 import type { LlmPort } from "./llm-port.ts";
 import { type AnswerStyle, GENERAL_QUESTION, QUESTION_ERRORS, Questions } from "./questions.ts";
 
+/** Data and states of feeds; automatic answers. */
+export type FeedLog = "topics" | "analyses";
+
 /** What a socket needs to know of a feed. */
 export interface FeedFacts {
   tenantId: string;
@@ -51,8 +54,8 @@ export interface SocketContext {
   /** Who the credential belongs to, with a slot of its tenant's sockets. */
   identify(credential: { apiKey: string } | { token: string }, socket: SocketFacts): Promise<Identification>;
   /** Makes sure that the log is read. False when the broker cannot be asked. */
-  hold(): Promise<boolean>;
-  release(): void;
+  hold(log: FeedLog): Promise<boolean>;
+  release(log: FeedLog): void;
   /** Where data begins; undefined when the broker cannot be asked. `null`: at the live end. */
   planStart(feedId: string, wish: StartWish, feed: FeedFacts): Promise<DataStart | null | undefined>;
   closed(session: SocketSession): void;
@@ -112,7 +115,9 @@ export class SocketSession implements Session {
   #releaseSlot: (() => void) | undefined;
   #inbox: string[] = [];
   #isBusy = false;
-  #holdsLog = false;
+  #holdsTopics = false;
+  #holdsAnalyses = false;
+  #isSubscribing = false;
   #resumeCursor: string | undefined;
   #failedAuthentications = 0;
   #missedPings = 0;
@@ -127,7 +132,7 @@ export class SocketSession implements Session {
     this.#c = context;
     this.#connection = connection;
     this.subscriptions = subscriptions;
-    this.#questions = new Questions(context.llm, (text) => connection.sendText(text));
+    this.#questions = new Questions(context.llm, connection);
     this.#origin = opened.origin;
     this.#pingAtMs = opened.atMs;
   }
@@ -175,7 +180,8 @@ export class SocketSession implements Session {
     this.#inbox = [];
     this.#questions.cancelAll();
     for (const feedId of this.subscriptions.feedIds) this.subscriptions.removeFeed(feedId);
-    this.#releaseLogIfIdle();
+    this.#isSubscribing = false;
+    this.#releaseIdleLogs();
     this.#releaseSlot?.();
     this.#releaseSlot = undefined;
     this.#c.closed(this);
@@ -198,16 +204,20 @@ export class SocketSession implements Session {
 
   /** A feed was changed or deleted. */
   feedChanged(feedId: string, feed: FeedFacts | undefined): void {
-    if (!this.subscriptions.has(feedId) || (feed && maySee(this.#state, feed))) return;
+    if (feed && maySee(this.#state, feed)) return;
+    this.#questions.endWhere((about) => about === feedId, SOCKET_ERRORS.feed_not_found);
+    if (!this.subscriptions.has(feedId)) return;
     this.subscriptions.removeFeed(feedId);
     this.#connection.sendText(
       feed ? socketFrames.error("subscription-error", SOCKET_ERRORS.feed_not_found, { feedId }) : socketFrames.feedDeleted(feedId),
     );
-    this.#releaseLogIfIdle();
+    this.#releaseIdleLogs();
   }
 
   #close(why: SocketClose): void {
     this.#inbox = [];
+    // Not when the socket is gone at last: nobody takes the answers any more.
+    this.#questions.cancelAll();
     this.#connection.close(SOCKET_CLOSE[why]);
   }
 
@@ -307,9 +317,9 @@ export class SocketSession implements Session {
     }
     const before = this.identity;
     this.#state = { kind: "authenticated", identity: result.identity };
-    // Answers to the former identity's questions are not the new one's.
-    if (before && before.userId !== result.identity.userId) this.#questions.cancelAll();
     this.#say(socketFrames.authenticated(result.identity.userId, result.identity.authType));
+    // Answers to the former identity's questions are not the new one's.
+    if (before && before.userId !== result.identity.userId) this.#questions.endWhere(() => true, SOCKET_ERRORS.forbidden);
     this.#dropForbidden();
     return undefined;
   }
@@ -325,32 +335,52 @@ export class SocketSession implements Session {
     const problem = this.#refusal(message);
     if (problem !== undefined) return this.#fail("subscription-error", problem, message.echo);
     const wish = this.#startWish(message);
-    if (this.#holdsLog && !wish) return this.#begin(message, undefined);
+    if (this.#holdsAll(message) && !wish) return this.#begin(message, undefined);
     return this.#subscribeLater(message, wish);
   }
 
+  #holdsAll(message: Subscribe): boolean {
+    return this.#holdsTopics && (this.#holdsAnalyses || !wantsAnalyses(message));
+  }
+
   async #subscribeLater(message: Subscribe, wish: StartWish | undefined): Promise<void> {
-    const unavailable = (): undefined => this.#fail("subscription-error", SOCKET_ERRORS.unavailable, message.echo);
-    if (!this.#holdsLog) {
-      if (!(await this.#c.hold())) return unavailable();
-      if (!this.#connection.isOpen) return this.#c.release();
-      this.#holdsLog = true;
+    this.#isSubscribing = true;
+    try {
+      await this.#subscribeWhenReady(message, wish);
+    } finally {
+      this.#isSubscribing = false;
+      this.#releaseIdleLogs();
     }
+  }
+
+  async #subscribeWhenReady(message: Subscribe, wish: StartWish | undefined): Promise<void> {
+    const unavailable = (): undefined => this.#fail("subscription-error", SOCKET_ERRORS.unavailable, message.echo);
+    if (!(await this.#holdLogs(message))) return unavailable();
     let start: DataStart | null | undefined;
     const feed = this.#c.feed(message.payload.feedId);
     if (wish && feed) {
       start = await this.#c.planStart(message.payload.feedId, wish, feed);
-      if (!this.#connection.isOpen) return undefined;
-      if (start === undefined) {
-        this.#releaseLogIfIdle();
-        return unavailable();
-      }
+      if (start === undefined) return unavailable();
     }
+    if (!this.#connection.isOpen) return undefined;
     // The world went on while we waited.
     const problem = mayDo(this.#state, message.type, this.#c.registeredAccess) ? this.#refusal(message) : SOCKET_ERRORS.forbidden;
-    if (problem === undefined) return this.#begin(message, start ?? undefined);
-    this.#releaseLogIfIdle();
-    return this.#fail("subscription-error", problem, message.echo);
+    return problem === undefined ? this.#begin(message, start ?? undefined) : this.#fail("subscription-error", problem, message.echo);
+  }
+
+  /** False when the broker cannot be asked. A socket that closes meanwhile keeps nothing. */
+  async #holdLogs(message: Subscribe): Promise<boolean> {
+    if (!this.#holdsTopics) {
+      if (!(await this.#c.hold("topics"))) return false;
+      if (this.#connection.isOpen) this.#holdsTopics = true;
+      else this.#c.release("topics");
+    }
+    if (!this.#holdsAnalyses && wantsAnalyses(message) && this.#connection.isOpen) {
+      if (!(await this.#c.hold("analyses"))) return false;
+      if (this.#connection.isOpen) this.#holdsAnalyses = true;
+      else this.#c.release("analyses");
+    }
+    return true;
   }
 
   #refusal(message: Subscribe): string | undefined {
@@ -414,7 +444,7 @@ export class SocketSession implements Session {
     if (topic === undefined) this.subscriptions.removeFeed(feedId);
     else this.subscriptions.removeTopic(feedId, topic);
     this.#say(socketFrames.unsubscribed(feedId, topic));
-    this.#releaseLogIfIdle();
+    this.#releaseIdleLogs();
   }
 
   #ask(
@@ -455,9 +485,10 @@ export class SocketSession implements Session {
     const may = (operation: SocketOperation): boolean => mayDo(this.#state, operation, this.#c.registeredAccess);
     const { subscriptions } = this;
     const tell = (error: string, echo: Echo): undefined => this.#fail("subscription-error", error, echo);
+    if (!may("ask")) this.#questions.endWhere(() => true, SOCKET_ERRORS.forbidden);
+    this.#questions.endWhere((feedId) => !this.#isVisible(feedId), SOCKET_ERRORS.feed_not_found);
     for (const feedId of subscriptions.feedIds) {
-      const feed = this.#c.feed(feedId);
-      if (!feed || !maySee(this.#state, feed)) {
+      if (!this.#isVisible(feedId)) {
         subscriptions.removeFeed(feedId);
         tell(SOCKET_ERRORS.feed_not_found, { feedId });
         continue;
@@ -473,13 +504,25 @@ export class SocketSession implements Session {
         tell(SOCKET_ERRORS.forbidden, { feedId, topic });
       }
     }
-    this.#releaseLogIfIdle();
+    this.#releaseIdleLogs();
   }
 
-  #releaseLogIfIdle(): void {
-    if (!this.#holdsLog || this.subscriptions.count > 0) return;
-    this.#holdsLog = false;
-    this.#c.release();
+  /** Not while a subscription is being made: it needs what it holds. */
+  #releaseIdleLogs(): void {
+    if (this.#isSubscribing) return;
+    if (this.#holdsTopics && this.subscriptions.count === 0) {
+      this.#holdsTopics = false;
+      this.#c.release("topics");
+    }
+    if (this.#holdsAnalyses && this.subscriptions.analysesCount === 0) {
+      this.#holdsAnalyses = false;
+      this.#c.release("analyses");
+    }
+  }
+
+  #isVisible(feedId: string): boolean {
+    const feed = this.#c.feed(feedId);
+    return feed !== undefined && maySee(this.#state, feed);
   }
 
   #say(text: string): undefined {
@@ -489,6 +532,11 @@ export class SocketSession implements Session {
   #fail(type: ErrorType, error: string, echo: Echo): undefined {
     this.#connection.sendText(socketFrames.error(type, error, echo));
   }
+}
+
+/** Everything but raw data alone comes with automatic answers. */
+function wantsAnalyses(message: Subscribe): boolean {
+  return message.type !== "subscribe-feed";
 }
 
 function wantsData(message: Message<"subscribe-topic">): boolean {

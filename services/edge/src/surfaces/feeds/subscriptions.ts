@@ -1,6 +1,7 @@
 /**
- * What one `/ws` socket listens to: per feed its raw data, its intelligence and its topics, and the subscribers behind them. A subscription that
- * wants no data costs no subscriber; every feed has one for its status. Tests: feeds-delivery.int.test.ts.
+ * What one `/ws` socket listens to: per feed its raw data, its intelligence and its topics, and the subscribers behind them: one on TOPICS per
+ * subscription that wants data and one per feed for its status, one on ANALYSES per topic and per feed whose intelligence is wanted.
+ * Tests: feeds-delivery.int.test.ts, feeds-analyses.int.test.ts.
  */
 import { feedKeys } from "@headwater/protocol";
 import type { StreamHub } from "../../adapters/hub.ts";
@@ -14,7 +15,10 @@ import { socketFrames } from "./frames.ts";
 import type { FeedViews } from "./view.ts";
 
 export interface SubscriptionContext {
+  /** TOPICS. */
   hub: StreamHub;
+  /** ANALYSES. */
+  analyses: StreamHub;
   resumer: Resumer;
   views: FeedViews;
   /** Keeps presence: one more or one less socket of this edge listens to the key. */
@@ -85,15 +89,50 @@ class DataFlow implements Outlet, DropOwner, SubscriberHooks, Lineage {
   }
 }
 
+/** Automatic answers about one topic, or about one feed as a whole: few, paid for, and never left out. */
+class AnalysisFlow implements SubscriberHooks, Lineage {
+  readonly #connection: WsConnection;
+  readonly #feedId: string;
+  readonly #topic: string | undefined;
+  readonly subscriber: Subscriber;
+  /** Lineage: nothing is numbered here. */
+  count = 0;
+
+  constructor(connection: WsConnection, feedId: string, topic: string | undefined, view: View, position: StreamPosition) {
+    this.#connection = connection;
+    this.#feedId = feedId;
+    this.#topic = topic;
+    const routingKey = topic === undefined ? feedKeys.llm(feedId) : feedKeys.topic(feedId, topic);
+    this.subscriber = new Subscriber({ routingKey, view, outlet: connection, hooks: this, lineage: this, position });
+  }
+
+  onGap(): void {
+    this.#connection.sendText(socketFrames.gap(this.#feedId, this.#topic, "retention"));
+  }
+
+  onLive(): void {
+    // Never replayed.
+  }
+
+  cursorAt(): string {
+    return "";
+  }
+}
+
+interface TopicEntry {
+  analyses: AnalysisFlow;
+  /** Exists when data was asked for. */
+  data: DataFlow | undefined;
+}
+
 /** Shared by every control subscriber: it has no history to miss and nothing to number. */
 const CONTROL_HOOKS: SubscriberHooks = { onGap: () => undefined, onLive: () => undefined };
 
 interface FeedEntry {
   control: Subscriber;
   raw: DataFlow | undefined;
-  hasLlm: boolean;
-  /** The flow exists when data was asked for. */
-  topics: Map<string, DataFlow | undefined> | undefined;
+  llm: AnalysisFlow | undefined;
+  topics: Map<string, TopicEntry> | undefined;
 }
 
 export class SocketSubscriptions {
@@ -102,6 +141,7 @@ export class SocketSubscriptions {
   readonly #feeds = new Map<string, FeedEntry>();
   #view: View;
   #count = 0;
+  #analysesCount = 0;
 
   constructor(context: SubscriptionContext, connection: WsConnection) {
     this.#c = context;
@@ -112,6 +152,11 @@ export class SocketSubscriptions {
   /** Raw data, intelligence and each topic of each feed count one. */
   get count(): number {
     return this.#count;
+  }
+
+  /** Those of them that want automatic answers. */
+  get analysesCount(): number {
+    return this.#analysesCount;
   }
 
   get feedIds(): string[] {
@@ -127,7 +172,7 @@ export class SocketSubscriptions {
   }
 
   hasLlm(feedId: string): boolean {
-    return this.#feeds.get(feedId)?.hasLlm ?? false;
+    return this.#feeds.get(feedId)?.llm !== undefined;
   }
 
   hasTopic(feedId: string, topic: string): boolean {
@@ -135,7 +180,7 @@ export class SocketSubscriptions {
   }
 
   hasTopicData(feedId: string, topic: string): boolean {
-    return this.#feeds.get(feedId)?.topics?.get(topic) !== undefined;
+    return this.#feeds.get(feedId)?.topics?.get(topic)?.data !== undefined;
   }
 
   topicsOf(feedId: string): string[] {
@@ -151,17 +196,21 @@ export class SocketSubscriptions {
 
   addLlm(feedId: string): void {
     const entry = this.#entry(feedId);
-    if (entry.hasLlm) return;
-    entry.hasLlm = true;
+    if (entry.llm) return;
+    entry.llm = this.#analyses(feedId, undefined);
     this.#counted(feedKeys.llm(feedId), 1);
   }
 
   addTopic(feedId: string, topic: string, withData: boolean, start?: DataStart): void {
     const entry = this.#entry(feedId);
     entry.topics ??= new Map();
-    if (!entry.topics.has(topic)) this.#counted(feedKeys.topic(feedId, topic), 1);
-    const flow = entry.topics.get(topic) ?? (withData ? this.#flow(feedId, topic, start) : undefined);
-    entry.topics.set(topic, flow);
+    let known = entry.topics.get(topic);
+    if (!known) {
+      known = { analyses: this.#analyses(feedId, topic), data: undefined };
+      entry.topics.set(topic, known);
+      this.#counted(feedKeys.topic(feedId, topic), 1);
+    }
+    if (withData) known.data ??= this.#flow(feedId, topic, start);
   }
 
   removeRaw(feedId: string): void {
@@ -175,17 +224,20 @@ export class SocketSubscriptions {
 
   removeLlm(feedId: string): void {
     const entry = this.#feeds.get(feedId);
-    if (!entry?.hasLlm) return;
-    entry.hasLlm = false;
+    if (!entry?.llm) return;
+    this.#endAnalyses(entry.llm);
+    entry.llm = undefined;
     this.#counted(feedKeys.llm(feedId), -1);
     this.#forgetIfEmpty(feedId, entry);
   }
 
   removeTopic(feedId: string, topic: string): void {
     const entry = this.#feeds.get(feedId);
-    if (!entry?.topics?.has(topic)) return;
-    this.#end(entry.topics.get(topic));
-    entry.topics.delete(topic);
+    const known = entry?.topics?.get(topic);
+    if (!entry || !known) return;
+    this.#end(known.data);
+    this.#endAnalyses(known.analyses);
+    entry.topics?.delete(topic);
     this.#counted(feedKeys.topic(feedId, topic), -1);
     this.#forgetIfEmpty(feedId, entry);
   }
@@ -200,7 +252,8 @@ export class SocketSubscriptions {
   useCursors(): void {
     this.#view = this.#c.views.withCursor;
     for (const entry of this.#feeds.values()) {
-      for (const flow of [entry.raw, ...(entry.topics?.values() ?? [])]) if (flow) this.#c.hub.setView(flow.subscriber, this.#view);
+      if (entry.raw) this.#c.hub.setView(entry.raw.subscriber, this.#view);
+      for (const { data } of entry.topics?.values() ?? []) if (data) this.#c.hub.setView(data.subscriber, this.#view);
     }
   }
 
@@ -216,7 +269,7 @@ export class SocketSubscriptions {
       lineage: { count: 0, cursorAt: () => "" },
       position: hub.end,
     });
-    const entry: FeedEntry = { control, raw: undefined, hasLlm: false, topics: undefined };
+    const entry: FeedEntry = { control, raw: undefined, llm: undefined, topics: undefined };
     this.#feeds.set(feedId, entry);
     this.#c.listening(feedKeys.control(feedId), 1);
     hub.attach(control);
@@ -235,6 +288,19 @@ export class SocketSubscriptions {
     return flow;
   }
 
+  #analyses(feedId: string, topic: string | undefined): AnalysisFlow {
+    const { analyses, views } = this.#c;
+    const flow = new AnalysisFlow(this.#connection, feedId, topic, views.plain, analyses.end);
+    this.#analysesCount++;
+    analyses.attach(flow.subscriber);
+    return flow;
+  }
+
+  #endAnalyses(flow: AnalysisFlow): void {
+    this.#analysesCount--;
+    this.#c.analyses.detach(flow.subscriber);
+  }
+
   #end(flow: DataFlow | undefined): void {
     if (!flow) return;
     this.#c.hub.detach(flow.subscriber);
@@ -247,7 +313,7 @@ export class SocketSubscriptions {
   }
 
   #forgetIfEmpty(feedId: string, entry: FeedEntry): void {
-    if (entry.raw || entry.hasLlm || (entry.topics?.size ?? 0) > 0) return;
+    if (entry.raw || entry.llm || (entry.topics?.size ?? 0) > 0) return;
     this.#feeds.delete(feedId);
     this.#c.hub.detach(entry.control);
     this.#c.listening(feedKeys.control(feedId), -1);

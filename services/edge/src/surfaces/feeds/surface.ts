@@ -18,12 +18,15 @@ import type { StreamLog } from "../../ports.ts";
 import type { Admission, HandshakeRequest, Surface, SurfaceLimits } from "../../surface.ts";
 import { identify, type IdentifyOptions, revokedText, whyRevoked } from "./identify.ts";
 import type { LlmPort } from "./llm-port.ts";
-import { type FeedFacts, type SocketContext, SocketSession, type StartWish } from "./session.ts";
+import { type FeedFacts, type FeedLog, type SocketContext, SocketSession, type StartWish } from "./session.ts";
 import { type DataStart, type SubscriptionContext, SocketSubscriptions } from "./subscriptions.ts";
 import { createFeedViews, feedCursorScope } from "./view.ts";
 
 export interface FeedsSurfaceOptions extends IdentifyOptions {
+  /** TOPICS. */
   hub: StreamHub;
+  /** ANALYSES: no position of it is ever asked for, so it has no resumer. */
+  analyses: StreamHub;
   resumer: Resumer;
   source: StreamLog;
   seal: CursorSeal;
@@ -68,7 +71,7 @@ export class FeedsSurface implements Surface {
   constructor(options: FeedsSurfaceOptions) {
     this.#o = options;
     this.limits = options.limits;
-    const { hub } = options;
+    const { hub, analyses } = options;
     this.#context = {
       registeredAccess: options.registeredAccess,
       anonymousSubscriptions: PLAN_LIMITS.free.feedSubscriptionsPerSocket,
@@ -78,13 +81,14 @@ export class FeedsSurface implements Surface {
       nowMs: options.nowMs,
       feed: (feedId) => this.#feed(feedId),
       identify: (credential, socket) => identify(options, credential, socket),
-      hold: () => this.#hold(),
-      release: () => hub.release(),
+      hold: (log) => this.#hold(log),
+      release: (log) => this.#hub(log).release(),
       planStart: (feedId, wish, feed) => this.#planStart(feedId, wish, feed),
       closed: (session) => void this.#sessions.delete(session),
     };
     this.#subscriptionContext = {
       hub,
+      analyses,
       resumer: options.resumer,
       views: createFeedViews(options.seal, () => hub.logId),
       listening: (key, change) => this.#count(key, change),
@@ -125,12 +129,16 @@ export class FeedsSurface implements Surface {
     return parsed.success ? parsed.data : undefined;
   }
 
-  async #hold(): Promise<boolean> {
+  #hub(log: FeedLog): StreamHub {
+    return log === "topics" ? this.#o.hub : this.#o.analyses;
+  }
+
+  async #hold(log: FeedLog): Promise<boolean> {
     try {
-      await this.#o.hub.acquire();
+      await this.#hub(log).acquire();
       return true;
     } catch (error) {
-      this.#o.log.warn({ err: error, stream: this.#o.source.stream }, "socket.broker_unreachable");
+      this.#o.log.warn({ err: error, log }, "socket.broker_unreachable");
       return false;
     }
   }
