@@ -66,9 +66,10 @@ const usage = {
 };
 
 it("GET /health", async () => {
-  const health = await runShell(`curl ${feeds.url}/health`);
-  expect(health).toMatchObject({ status: "ok" });
-  expect(new Date(memberOf(health, "timestamp")).getTime()).toBeGreaterThan(Date.now() - 60_000);
+  const health = (): Promise<Record<string, unknown>> => runShell(`curl ${feeds.url}/health`);
+  // Lanes are taken over in the first seconds.
+  await until("all is well", async () => (await health())["status"] === "ok");
+  expect(new Date(memberOf(await health(), "timestamp")).getTime()).toBeGreaterThan(Date.now() - 60_000);
 });
 
 it("register, login, profile", async () => {
@@ -320,4 +321,16 @@ it("revoke the key: every example that used it ends at once", async () => {
   const [first] = running;
   if (!first) throw new Error("no example runs");
   await first.when("told", () => first.frames().at(-1)?.includes("API key revoked") === true);
+});
+
+it("delete a feed: its subscribers are told and its upstream is left", async () => {
+  const path = "/ws/!ticker@arr";
+  const socket = await authenticated({ token: kept.token });
+  const payload = { feedId: kept.topicFeedId, topic: "BTCUSDT" };
+  expect(await socket.answer({ type: "subscribe-topic", payload })).toMatchObject({ type: "subscription-success" });
+  expect(upstream.mostAtOnce(path)).toBe(1);
+  expect(await api("DELETE", `/api/marketplace/feeds/${kept.topicFeedId}`)).toEqual({ success: true, message: "Feed deleted" });
+  const told = await socket.frame("told", ({ type }) => type === "feed-deleted");
+  expect(told.payload).toEqual({ feedId: kept.topicFeedId });
+  await until("the upstream is left", () => upstream.open(path).length === 0);
 });
