@@ -4,7 +4,9 @@
  * A role ends with its parent.
  */
 import { type ChildProcess, fork } from "node:child_process";
-import os from "node:os";
+import fs from "node:fs";
+
+const FIRST = "first";
 
 interface Request {
   id: number;
@@ -26,8 +28,14 @@ export interface Role {
   stop(): Promise<void>;
 }
 
-export async function startRole(name: string, file: string | URL, options: { execArgv?: string[] } = {}): Promise<Role> {
-  const child: ChildProcess = fork(file, [], { execArgv: options.execArgv ?? [], serialization: "advanced" });
+export async function startRole(name: string, file: string | URL, options: { execArgv?: string[]; isFirst?: boolean } = {}): Promise<Role> {
+  const isFirst = options.isFirst === true;
+  const child: ChildProcess = fork(file, isFirst ? [FIRST] : [], {
+    execArgv: options.execArgv ?? [],
+    serialization: "advanced",
+    // A session of its own, and with it a group of its own.
+    detached: isFirst,
+  });
   let next = 1;
   const waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
   child.on("message", (message) => {
@@ -67,15 +75,17 @@ export async function startRole(name: string, file: string | URL, options: { exe
 export type Verbs = Record<string, (payload: never) => unknown>;
 
 /**
- * For generators and sinks of latency runs: on a busy box the clock must not be what waits. Only root may ask for it; for others the run says
- * itself when the generator was late.
+ * For generators and sinks of latency runs, started with `isFirst`: on a busy box the clock must not be what waits. Sessions share the
+ * processor as groups, so the group of this process is what is raised. Only root may; for others the run says itself when it was late.
  */
-export function goFirst(): void {
-  if (process.getuid?.() === 0) os.setPriority(-10);
+function goFirst(): void {
+  const group = "/proc/self/autogroup";
+  if (process.getuid?.() === 0 && fs.existsSync(group)) fs.writeFileSync(group, "-15");
 }
 
 /** Call once at the top level of a role file. */
 export function serveRole(verbs: Verbs): void {
+  if (process.argv.includes(FIRST)) goFirst();
   process.on("message", (message) => {
     // Only startRole of this file writes to this channel.
     const request = message as Request;

@@ -9,7 +9,7 @@ import { textFrame } from "../bench/baselines/text-frame.ts";
 import { WebSocketServer } from "ws";
 import { messageAt, messageText, type PlannedFeed, planFeeds } from "./feed-plan.ts";
 import { nowUs } from "./monotonic.ts";
-import { goFirst, serveRole } from "./role.ts";
+import { serveRole } from "./role.ts";
 
 export interface UpstreamPlan {
   feeds: number;
@@ -52,7 +52,6 @@ const peers = new Map<number, Peer>();
 const facts: UpstreamConnectionFact[] = [];
 let sending: { stop: () => void; done: Promise<UpstreamSent> } | undefined;
 
-goFirst();
 serveRole({
   listen: ({ feeds, plainEvery }: UpstreamPlan): Promise<number> => {
     plan = planFeeds(feeds, plainEvery);

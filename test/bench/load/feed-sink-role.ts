@@ -4,7 +4,7 @@
  */
 import { type MessageId, messageAt, type PlannedFeed, planFeeds, readMessageId, subscriptionKey } from "../../support/feed-plan.ts";
 import { nowUs } from "../../support/monotonic.ts";
-import { goFirst, serveRole } from "../../support/role.ts";
+import { serveRole } from "../../support/role.ts";
 import type { UpstreamPlan } from "../../support/upstream-role.ts";
 import { connectWs, type WsClient } from "../../support/ws-client.ts";
 import { Latency } from "../support/latency.ts";
@@ -58,7 +58,6 @@ let duplicates = 0;
 let foreign = 0;
 let closed: string[] = [];
 
-goFirst();
 serveRole({
   open: async (options: FeedSinkOptions): Promise<void> => {
     feeds = planFeeds(options.plan.feeds, options.plan.plainEvery);

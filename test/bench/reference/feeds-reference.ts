@@ -25,12 +25,12 @@ export async function startFeedsReference(context: BenchContext, plan: { feeds: 
     await nats.stop();
   };
   try {
-    const start = async (name: string, file: string): Promise<Role> => {
-      const role = await startRole(name, new URL(file, import.meta.url));
+    const start = async (name: string, file: string, isFirst = false): Promise<Role> => {
+      const role = await startRole(name, new URL(file, import.meta.url), { isFirst });
       roles.push(role);
       return role;
     };
-    const upstream = await start("upstream", "../../support/upstream-role.ts");
+    const upstream = await start("upstream", "../../support/upstream-role.ts", true);
     const reader = await start("reference-reader", "./feed-reader-role.ts");
     const echo = await start("reference-echo", "./echo-role.ts");
     const edge = await start("reference-edge", "./keyed-edge-role.ts");

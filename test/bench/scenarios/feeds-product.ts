@@ -18,7 +18,7 @@ export interface FeedsProduct extends FeedsPipeline {
 }
 
 export async function startFeedsProduct(plan: { feeds: number; plainEvery: number }): Promise<FeedsProduct> {
-  const upstream: Role = await startRole("upstream", new URL("../../support/upstream-role.ts", import.meta.url));
+  const upstream: Role = await startRole("upstream", new URL("../../support/upstream-role.ts", import.meta.url), { isFirst: true });
   let product: Product | undefined;
   const stop = async (): Promise<void> => {
     await product?.stop();

@@ -31,7 +31,7 @@ export interface FeedsRunResult extends FeedSinkResult {
 }
 
 export function startFeedSink(): Promise<Role> {
-  return startRole("sink", new URL("../load/feed-sink-role.ts", import.meta.url));
+  return startRole("sink", new URL("../load/feed-sink-role.ts", import.meta.url), { isFirst: true });
 }
 
 /** Every other socket hears one plain feed whole; all of them some topics of several feeds, frequent ones and rare ones. */
