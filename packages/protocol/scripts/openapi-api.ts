@@ -1,9 +1,9 @@
 /** How operations of the `api` envelope are described: login tokens as credentials, errors as `{"success":false,"message","code"}`. */
-import { ACCOUNT_ERRORS, API_ERRORS, MARKETPLACE_ERRORS } from "../src/index.ts";
+import { ACCOUNT_ERRORS, API_ERRORS, LLM_ERRORS, MARKETPLACE_ERRORS } from "../src/index.ts";
 import type { JsonObject } from "./json-schemas.ts";
 import { type Described, ref } from "./openapi-parts.ts";
 
-const KNOWN_ERRORS = { ...API_ERRORS, ...ACCOUNT_ERRORS, ...MARKETPLACE_ERRORS };
+const KNOWN_ERRORS = { ...API_ERRORS, ...ACCOUNT_ERRORS, ...MARKETPLACE_ERRORS, ...LLM_ERRORS };
 
 /** A code of the tables, or a refusal whose message depends on the request. */
 export type ApiRefusal = keyof typeof KNOWN_ERRORS | { code: string; status: number; message: string };

@@ -5,17 +5,22 @@
 import { type Route, ROUTES, routeOf } from "../src/index.ts";
 import { type JsonObject, jsonSchemas } from "./json-schemas.ts";
 import { ACCOUNT_OPERATIONS } from "./openapi-accounts.ts";
+import { LLM_OPERATIONS } from "./openapi-llm.ts";
 import { MARKETPLACE_OPERATIONS } from "./openapi-marketplace.ts";
 import type { Described } from "./openapi-parts.ts";
 import { REFERENCE_OPERATIONS } from "./openapi-reference.ts";
 import { SIGNALS_OPERATIONS } from "./openapi-signals.ts";
 
-const OPERATIONS: readonly Described[] = [...SIGNALS_OPERATIONS, ...ACCOUNT_OPERATIONS, ...MARKETPLACE_OPERATIONS, ...REFERENCE_OPERATIONS];
+const OPERATIONS: readonly Described[] = [
+  ...SIGNALS_OPERATIONS,
+  ...ACCOUNT_OPERATIONS,
+  ...MARKETPLACE_OPERATIONS,
+  ...LLM_OPERATIONS,
+  ...REFERENCE_OPERATIONS,
+];
 
 /** Rows of the table that are no operations of the API. */
 const UNDESCRIBED = ["/api/*rest", "/docs/*rest"];
-/** Rows that nobody serves yet. */
-const NEXT = ["/api/llm/*rest"];
 /** Of every service, answered by the process. */
 const OF_THE_PROCESS = ["/health"];
 
@@ -32,7 +37,7 @@ export function openApi(): JsonObject {
     paths[path] = { ...paths[path], [method]: { operationId, summary, ...(route ? { tags: [route.owner] } : {}), ...rest } };
   }
   for (const route of ROUTES) {
-    if (route.auth !== "admin" && !NEXT.includes(route.path) && !UNDESCRIBED.includes(route.path) && !described.has(route))
+    if (route.auth !== "admin" && !UNDESCRIBED.includes(route.path) && !described.has(route))
       throw new Error(`${route.path} is not described`);
   }
   const schemas = [...jsonSchemas("draft-2020-12", (name) => `#/components/schemas/${name}`)].map(([name, schema]) => {
@@ -46,7 +51,7 @@ export function openApi(): JsonObject {
       title: "Headwater",
       version: "1",
       description:
-        "Signals: visitor events in, labeled events out. Feeds: accounts, upstream live feeds, topics. Generated from packages/protocol; do not edit.",
+        "Signals: visitor events in, labeled events out. Feeds: accounts, upstream live feeds, topics, questions about them. Generated from packages/protocol; do not edit.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "http://127.0.0.1:7210" }],

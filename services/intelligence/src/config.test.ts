@@ -7,9 +7,17 @@ const providersOf = (env: Record<string, string>): string[] =>
 
 describe("parseIntelligenceConfig", () => {
   it("has defaults", () => {
-    const { llm, ...rest } = parseIntelligenceConfig({});
+    const { llm, api, ...rest } = parseIntelligenceConfig({});
     const { providers, ...settings } = llm;
-    expect(rest).toEqual({ natsConnectTimeoutMs: 30_000, natsReplicas: 1 });
+    expect(api.REQUEST_TIMEOUT_MS).toBe(15_000);
+    expect(rest).toEqual({
+      natsConnectTimeoutMs: 30_000,
+      natsReplicas: 1,
+      databasePoolSize: 4,
+      contexts: { entries: 50, topicsPerFeed: 1_000, bytesPerFeed: 16_777_216, bytes: 268_435_456 },
+      limits: { tenantConcurrency: 4, perMinute: 60, burst: 20, overdraftHardLimit: undefined },
+      auto: { mode: "subscribed", maxTopicsPerFeed: 20 },
+    });
     expect(providers.map(({ id }) => id)).toEqual(["builtin"]);
     expect(settings).toEqual({
       defaultProvider: "openai",

@@ -14,7 +14,6 @@ const providerEnv: Record<string, z.ZodType> = Object.assign({}, ...PROVIDER_ROW
 const OwnEnv = z.object({
   NATS_CONNECT_TIMEOUT_MS: envNumber(100, 600_000).default(30_000).describe("How long a starting service waits for NATS, ms"),
   NATS_REPLICAS: envNumber(1, 5).default(1).describe("Replicas of the streams this service creates; 3 on a cluster"),
-  NATS_REPLICAS: envNumber(1, 5).default(1).describe("Replicas of the streams this service creates; 3 on a cluster"),
   DATABASE_POOL_SIZE: envNumber(1, 100).default(4).describe("PostgreSQL connections of this instance"),
   DEFAULT_AI_PROVIDER: z
     .string()
@@ -69,7 +68,20 @@ export interface LlmConfig {
 export interface IntelligenceConfig {
   natsConnectTimeoutMs: number;
   natsReplicas: number;
+  databasePoolSize: number;
   llm: LlmConfig;
+  contexts: ContextLimits;
+  limits: {
+    tenantConcurrency: number;
+    perMinute: number;
+    burst: number;
+    overdraftHardLimit: number | undefined;
+  };
+  auto: {
+    mode: "subscribed" | "always";
+    maxTopicsPerFeed: number;
+  };
+  api: ApiConfig;
 }
 
 export function parseIntelligenceConfig(env: Env): IntelligenceConfig {
@@ -80,7 +92,6 @@ export function parseIntelligenceConfig(env: Env): IntelligenceConfig {
     natsConnectTimeoutMs: own.NATS_CONNECT_TIMEOUT_MS,
     natsReplicas: own.NATS_REPLICAS,
     databasePoolSize: own.DATABASE_POOL_SIZE,
-    natsReplicas: own.NATS_REPLICAS,
     llm: {
       providers: PROVIDER_ROWS.flatMap((row) => row.configure(env) ?? []),
       defaultProvider: own.DEFAULT_AI_PROVIDER,
