@@ -10,7 +10,7 @@ export const intelligence = pgSchema("intelligence");
 const time = (name: string) => timestamp(name, { withTimezone: true, precision: 3 });
 
 /** `lost`: its owner vanished before it told how the run ended. */
-export const RUN_OUTCOMES = ["answered", "failed", "cancelled", "unpublished", "lost"] as const;
+export const RUN_OUTCOMES = ["answered", "failed", "cancelled", "lost"] as const;
 export type RunOutcomeName = (typeof RUN_OUTCOMES)[number];
 
 /** Automatic analyses: a row is made before the provider is asked, and completed after. */
