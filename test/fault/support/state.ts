@@ -21,14 +21,14 @@ export interface StateVerdict {
   broken: string[];
 }
 
-export async function compareWithRefold(product: Product): Promise<StateVerdict> {
+export async function compareWithRefold(product: Product, family: "visits" | "feeds" = "visits"): Promise<StateVerdict> {
   const { natsUrl, natsUsers } = product.run;
   const nats = await openNats({ url: natsUrl, ...natsUsers.admin, name: "fault-test", log: quietLogger() });
   try {
     const verdict: StateVerdict = { lanes: LANE_COUNT, events: 0, keys: 0, broken: [] };
     for (let lane = 0; lane < LANE_COUNT; lane++) {
-      // Answered by the "verify" verb of services/scoring.
-      const answer = (await callLane(nats, "visits", lane, "verify", {}, { deadlineMs: 60_000 })) as VerifyAnswer;
+      // Answered by the "verify" verb of services/scoring and of services/routing.
+      const answer = (await callLane(nats, family, lane, "verify", {}, { deadlineMs: 60_000 })) as VerifyAnswer;
       verdict.events += answer.folded.events;
       verdict.keys += answer.folded.keys;
       if (!answer.isEqual || !answer.folded.isComplete) verdict.broken.push(`lane ${lane}: ${JSON.stringify(answer)}`);
