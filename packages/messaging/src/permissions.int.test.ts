@@ -179,7 +179,12 @@ describe.each(NATS_USERS)("what is none of the business of %s", (user) => {
     "erasures.3": ["scoring"],
     "registry.key.k1": ["auth"],
     "presence.edge-0": ["edge"],
-    [`$KV.${KV_LEASE}.visits.3`]: ["scoring", "routing", "intelligence"],
+    "feeds.3": ["ingest"],
+    "topics.3": ["routing"],
+    "analyses.3": ["intelligence"],
+    "llm.call": ["intelligence", "edge"],
+    "llm.control.x": ["intelligence", "edge"],
+    [`$KV.${KV_LEASE}.visits.3`]: ["auth", "ingest", "scoring", "routing", "intelligence"],
     [`$KV.${KV_CFG}.lane_count`]: SERVICES,
     "svc.auth.verify": [...SERVICES, "admin"],
     "svc.scoring.status": ["admin"],
@@ -222,6 +227,8 @@ describe.each(NATS_USERS)("what is none of the business of %s", (user) => {
       expect(await member(user).refusesSubscription(`svc.${other}.verify`), other).toBe(true);
     }
     expect(await member(user).refusesSubscription("rpc.visits.3.context")).toBe(user !== "scoring");
+    // Questions are private, and a listener that does not answer would look like a service that does.
+    expect(await member(user).refusesSubscription(subjects.llmCall())).toBe(user !== "intelligence");
   });
 });
 

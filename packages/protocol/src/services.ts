@@ -135,7 +135,7 @@ export function natsPermissions(user: NatsUser): NatsPermissions {
             "$JS.FC.>",
           ],
         },
-        subscribe: { allow: [">"], deny: ["svc.>", "rpc.>", ...NATS_USERS.filter((other) => other !== "tap").flatMap(inboxesOf)] },
+        subscribe: { allow: [">"], deny: ["svc.>", "rpc.>", "llm.>", ...NATS_USERS.filter((other) => other !== "tap").flatMap(inboxesOf)] },
       };
   }
 }
