@@ -2,7 +2,7 @@ import { defineConfig } from "drizzle-kit";
 
 export default defineConfig({
   dialect: "postgresql",
-  schema: "./src/auto/db-schema.ts",
+  schema: "./src/adapters/db-schema.ts",
   out: "./migrations",
   schemaFilter: ["intelligence"],
 });

@@ -19,13 +19,13 @@ import {
   streamState,
 } from "@headwater/messaging";
 import { migrate, openPool } from "@headwater/postgres";
-import { BUDGETS, streamSpecs } from "@headwater/protocol";
+import { BUDGETS, LANE_COUNT, streamSpecs } from "@headwater/protocol";
 import { combineHealth, type Deps, type HealthReport, ResourceStack, type Service } from "@headwater/runtime";
 import { Gauge, Registry } from "prom-client";
 import { followFeeds } from "./adapters/feed-directory.ts";
 import { openProviders, type ProviderPool } from "./adapters/provider-pool.ts";
 import { createUsageClient } from "./adapters/usage-client.ts";
-import { createAnalysisWriter } from "./auto/analysis-writer.ts";
+import { createAnalysisWriter, startAuto } from "./auto/index.ts";
 import { ManualCalls } from "./calls/manual-calls.ts";
 import { serveCalls } from "./calls/serve-calls.ts";
 import type { IntelligenceConfig } from "./config.ts";
@@ -37,7 +37,11 @@ import { Telemetry } from "./telemetry.ts";
 const MIGRATIONS = path.resolve(import.meta.dirname, "../migrations");
 /** Calls that are being answered may end in this time when the service stops. */
 const GRACE_MS = 5_000;
+/** Of one automatic analysis. */
+const AUTO_TIMEOUT_MS = 30_000;
 const DATABASE_PROBE_MS = 10_000;
+/** Of one automatic analysis: the next tick brings another one. */
+const AUTO_TIMEOUT_MS = 30_000;
 const SETTLED_POLL_MS = 10;
 
 export async function startIntelligence(config: IntelligenceConfig, deps: Deps): Promise<Service> {
@@ -110,6 +114,32 @@ export async function startIntelligence(config: IntelligenceConfig, deps: Deps):
     stack.defer(() => running.stop());
     const { own } = running;
 
+    const auto = startAuto({
+      nats,
+      pool,
+      clock,
+      log,
+      metrics,
+      contexts: own,
+      memory: own,
+      ownership: own,
+      feeds,
+      slots,
+      usage,
+      providers,
+      writer: running.writer,
+      laneCount: LANE_COUNT,
+      settings: {
+        mode: config.auto.mode,
+        maxTopicsPerFeed: config.auto.maxTopicsPerFeed,
+        intervalMs: config.llm.queryIntervalMs,
+        maxTokens: config.llm.maxTokens,
+        temperature: config.llm.temperature,
+        timeoutMs: Math.min(AUTO_TIMEOUT_MS, config.llm.timeoutMs),
+      },
+    });
+    stack.defer(() => auto.stop());
+
     const manual = new ManualCalls({
       feeds,
       providers,
@@ -140,6 +170,30 @@ export async function startIntelligence(config: IntelligenceConfig, deps: Deps):
     llmRoutes(shell, { manual, providers });
     const calls = serveCalls({ nats, manual, providers, log });
     stack.defer(() => calls.stop(GRACE_MS));
+    const auto = startAuto({
+      nats,
+      pool,
+      clock,
+      log,
+      metrics,
+      contexts: own,
+      memory: own,
+      ownership: own,
+      feeds,
+      slots,
+      usage,
+      providers,
+      writer: running.writer,
+      laneCount: LANE_COUNT,
+      settings: {
+        ...config.auto,
+        intervalMs: config.llm.queryIntervalMs,
+        maxTokens: config.llm.maxTokens,
+        temperature: config.llm.temperature,
+        timeoutMs: Math.min(config.llm.timeoutMs, AUTO_TIMEOUT_MS),
+      },
+    });
+    stack.defer(() => auto.stop());
 
     let isDatabaseUp = true;
     const probe = async (): Promise<void> => {
@@ -157,10 +211,12 @@ export async function startIntelligence(config: IntelligenceConfig, deps: Deps):
     const status = (): Record<string, unknown> => ({
       lanes: own.lanes(),
       contexts: own.stats(),
+      auto: auto.status(),
       providers: providers.ids,
       pausedProviders: providers.paused(),
       slots: { size: slots.size, free: slots.free(), waiting: slots.waiting() },
       calls: calls.running(),
+      auto: auto.status(),
       registry: registry.position(),
     });
     const micro = announceService(nats, deps, {

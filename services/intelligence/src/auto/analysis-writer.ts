@@ -160,7 +160,7 @@ export function createAnalysisWriter(nats: Nats, options: AnalysisWriterOptions)
       const frame = frameOf(state.epoch, options.registryPosition(), tail, outputs);
       try {
         const ack = await publisher.publish(subjects.lane("analyses", lane), frame.text, {
-          msgId: `analyses.${lane}.${state.epoch}.${tail.seq}`,
+          msgId: `${subjects.lane("analyses", lane)}/${state.epoch}/${tail.seq}`,
           expectStream: STREAM,
           expectLastSubjectSeq: tail.seq,
           timeoutMs: 2_000,

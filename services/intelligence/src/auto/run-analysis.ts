@@ -7,11 +7,11 @@ import { laneOf, type FeedRecord } from "@headwater/protocol";
 import { buildPrompt, PROMPT_VERSION } from "../domain/prompt.ts";
 import { type Completion, failureText, type Provider, ProviderError } from "../domain/provider.ts";
 import type { Run, RunOutcome, TopicRef } from "../domain/schedule.ts";
-import type { AutoMemory, ContextSource, Feeds, Ownership, Providers, Slots, Usage, Window } from "../ports.ts";
+import type { AutoMemory, ContextSource, Feeds, Ownership, Providers, Slot, Slots, Usage, Window } from "../ports.ts";
 import { analysisKey, answerWire, errorWire } from "./analysis-wire.ts";
 import type { FrameSink } from "./analysis-writer.ts";
 import { runId } from "./run-id.ts";
-import type { RunResult, RunStore } from "./run-store.ts";
+import type { RunResult, RunStore } from "../adapters/run-store.ts";
 
 /** What became of a run, for its counter. */
 export type RunEnd =
@@ -112,7 +112,7 @@ export class AnalysisRunner {
   }
 
   async #run(run: Run, signal: AbortSignal, waitMs: number): Promise<Ended> {
-    const { feeds, ownership, providers, slots } = this.#deps;
+    const { feeds, ownership, providers } = this.#deps;
     const feed = feeds.get(run.feedId);
     const epoch = ownership.epochOf(run.feedId);
     if (feed === undefined || epoch === undefined) return { end: "gone", outcome: "not_needed" };
@@ -123,11 +123,20 @@ export class AnalysisRunner {
     if (provider === undefined) throw new TypeError(`${selection.id} was chosen but is not there`);
     const refusal = await this.#refusal(run, feed, provider);
     if (refusal !== undefined) return refusal;
-    const slot = await slots
-      .acquire({ tenantId: feed.tenantId, feedId: feed.id, kind: "auto", signal: AbortSignal.any([signal, AbortSignal.timeout(waitMs)]) })
-      .catch(() => undefined);
+    const slot = await this.#place(feed, signal, waitMs);
     if (slot === undefined) return signal.aborted ? { end: "cancelled", outcome: "not_needed" } : { end: "no_slot", outcome: "not_needed" };
     return await this.#ask({ run, feed, provider, epoch, signal }, () => slot.release()).finally(() => slot.release());
+  }
+
+  /** Undefined: cancelled, or the next tick came first. */
+  async #place({ id, tenantId }: FeedRecord, signal: AbortSignal, waitMs: number): Promise<Slot | undefined> {
+    const either = AbortSignal.any([signal, AbortSignal.timeout(waitMs)]);
+    try {
+      return await this.#deps.slots.acquire({ tenantId, feedId: id, kind: "auto", signal: either });
+    } catch (error) {
+      if (either.aborted) return undefined;
+      throw error;
+    }
   }
 
   /** Undefined: somebody pays. */

@@ -13,7 +13,7 @@ import type { FrameSink } from "./analysis-writer.ts";
 import { AutoLoops, type LoopSettings } from "./auto-loops.ts";
 import { autoMetrics } from "./auto-metrics.ts";
 import { AnalysisRunner, type RunnerSettings } from "./run-analysis.ts";
-import { createRunStore, type RunStore } from "./run-store.ts";
+import { createRunStore, type RunStore } from "../adapters/run-store.ts";
 
 export interface AutoDeps {
   nats: Nats;

@@ -8,7 +8,7 @@ import type { AnalysisWriter, Feeds, Ownership } from "../ports.ts";
 import { type Contexts, createContexts, laneHandlers } from "./lane-requests.ts";
 import { LaneContexts } from "./lane-contexts.ts";
 
-export interface StartContextsDeps {
+export interface StartContextsDeps<W extends AnalysisWriter> {
   nats: Nats;
   feeds: Feeds;
   instanceId: string;
@@ -18,23 +18,23 @@ export interface StartContextsDeps {
   limits: ContextLimits;
   laneCount?: number;
   /** Writes frames for whoever owns the lane; it gets our ownership. */
-  openWriter(ownership: Ownership, laneCount: number): AnalysisWriter;
+  openWriter(ownership: Ownership, laneCount: number): W;
   onRebuilt(report: { lanes: number; frames: number; ms: number }): void;
   /** A newer process runs under our id: going on would be wrong. */
   onFatal(error: Error): void;
 }
 
-export interface RunningContexts {
+export interface RunningContexts<W extends AnalysisWriter> {
   /** Of our own lanes. */
   own: LaneContexts;
   /** Of any lane. */
   contexts: Contexts;
-  writer: AnalysisWriter;
+  writer: W;
   stop(): Promise<void>;
 }
 
 /** Resolves when lanes can be taken; they are rebuilt after that. */
-export async function startContexts(deps: StartContextsDeps): Promise<RunningContexts> {
+export async function startContexts<W extends AnalysisWriter>(deps: StartContextsDeps<W>): Promise<RunningContexts<W>> {
   const { nats, clock, log, laneCount = LANE_COUNT } = deps;
   const own: LaneContexts = new LaneContexts({
     nats,
