@@ -17,6 +17,18 @@ const headwater = (...args: string[]) =>
     timeout: 30_000,
   });
 
+/** The first complete lines of a program that goes on. */
+function linesOf(child: { stdout: NodeJS.ReadableStream }, count: number): Promise<string[]> {
+  return new Promise((resolve) => {
+    let out = "";
+    child.stdout.on("data", (chunk) => {
+      out += String(chunk);
+      const complete = out.split("\n").slice(0, -1);
+      if (complete.length >= count) resolve(complete);
+    });
+  });
+}
+
 beforeAll(async () => {
   system = await npmStart(["--port", "0", "--data-dir", temp.dir]);
 }, 120_000);
@@ -73,16 +85,45 @@ it("runs the document's example subscriber, unchanged but for scheme and host", 
   const file = path.join(temp.dir, "subscribe.mjs");
   fs.writeFileSync(file, text.replace("ws://127.0.0.1:7210", system.url.replace("http", "ws")));
   const child = spawn(process.execPath, [file], { env: { ...process.env, CS_API_KEY: key("read") }, stdio: ["ignore", "pipe", "ignore"] });
-  const lines = await new Promise<string[]>((resolve) => {
-    let out = "";
-    child.stdout.on("data", (chunk) => {
-      out += String(chunk);
-      const complete = out.split("\n").slice(0, -1);
-      if (complete.length >= 3) resolve(complete);
-    });
-  });
+  const lines = await linesOf(child, 3);
   child.kill("SIGTERM");
   for (const line of lines) expect(JSON.parse(line)).toMatchObject({ type: "event" });
+});
+
+/** What the start printed about the demo's feeds. */
+const demo = () => ({
+  login: /demo login\s+(\S+) (\S+)/.exec(system.output())?.slice(1) ?? [],
+  feeds: [...system.output().matchAll(/^ {2}feed\s+([0-9a-f]{24}) (\w+) \(topics like (\S+)\)$/gm)].map(([, id = "", name, topic = ""]) => ({ id, name, topic })),
+}); // biome-ignore format: one line each
+
+it("shows a topic of each recorded feed with the printed command", async () => {
+  const { feeds } = demo();
+  expect(feeds.map(({ name }) => name)).toEqual(["coinbase", "kraken"]);
+  const printed = /TS_API_KEY=\S+ HEADWATER_URL=\S+ \\\n\s+node docs\S+ [0-9a-f]{24} \S+/.exec(system.output())?.[0] ?? "";
+  const [first] = feeds;
+  for (const { id, topic } of feeds) {
+    const command = printed.replace("\\\n", " ").replace(`${first?.id} ${first?.topic}`, `${id} ${topic}`);
+    const child = spawn("sh", ["-c", `exec env ${command}`], {
+      cwd: projectRoot,
+      env: { ...process.env, PATH: `${path.dirname(process.execPath)}:${process.env["PATH"]}` },
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const [line] = await linesOf(child, 1);
+    child.kill("SIGTERM");
+    expect(JSON.parse(line ?? "")).toMatchObject({ feedId: id, topic, data: expect.anything() });
+  }
+});
+
+it("lets the printed demo login in, and shows the feeds to anybody", async () => {
+  const [email, password] = demo().login;
+  const login = await fetch(`${system.url}/api/auth/login`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ email, password }),
+  });
+  expect([login.status, await login.json()]).toMatchObject([200, { message: "Login successful" }]);
+  const list = (await (await fetch(`${system.url}/api/marketplace/feeds`)).json()) as { data: { _id: string }[] };
+  expect(list.data.map((feed) => feed._id).toSorted()).toEqual(demo().feeds.map(({ id }) => id).toSorted()); // biome-ignore format: one line
 });
 
 it("is operated by the headwater command", () => {
@@ -100,6 +141,7 @@ it("is operated by the headwater command", () => {
 
 it("leaves nothing running after Ctrl-C and keeps its data", async () => {
   const read = key("read");
+  const { feeds } = demo();
   const pids = (JSON.parse(fs.readFileSync(path.join(temp.dir, "pids.json"), "utf8")) as { pid: number }[]).map((entry) => entry.pid);
   expect(pids.length).toBeGreaterThanOrEqual(3);
   expect(await system.stop("SIGINT")).toBe(0);
@@ -107,5 +149,6 @@ it("leaves nothing running after Ctrl-C and keeps its data", async () => {
   const started = performance.now();
   system = await npmStart(["--port", String(system.port), "--data-dir", temp.dir]);
   expect(key("read")).toBe(read);
+  expect(demo().feeds).toEqual(feeds);
   expect(performance.now() - started).toBeLessThan(20_000);
 }, 60_000);

@@ -31,8 +31,8 @@ export interface Socket {
 
 const WITHIN_MS = 20_000;
 
-/** Resolves when the socket is open. */
-export async function openSocket(wsUrl: string): Promise<Socket> {
+/** Resolves when the socket is open. `onFrame` sees every frame when it comes. */
+export async function openSocket(wsUrl: string, onFrame?: (frame: SocketFrame) => void): Promise<Socket> {
   const ws = new WebSocket(`${wsUrl}/ws`, { perMessageDeflate: false, maxPayload: 0 });
   const frames: SocketFrame[] = [];
   const watchers = new Set<() => void>();
@@ -51,7 +51,9 @@ export async function openSocket(wsUrl: string): Promise<Socket> {
     if (!isObject(value) || typeof value["type"] !== "string") throw new Error(`not a frame: ${text}`);
     const payload = isObject(value["payload"]) ? value["payload"] : {};
     const cursor = typeof value["cursor"] === "string" ? { cursor: value["cursor"] } : {};
-    frames.push({ type: value["type"], payload, ...cursor, text });
+    const frame = { type: value["type"], payload, ...cursor, text };
+    frames.push(frame);
+    onFrame?.(frame);
     notify();
   });
   await new Promise<void>((resolve, reject) => {
