@@ -40,8 +40,6 @@ const GRACE_MS = 5_000;
 /** Of one automatic analysis. */
 const AUTO_TIMEOUT_MS = 30_000;
 const DATABASE_PROBE_MS = 10_000;
-/** Of one automatic analysis: the next tick brings another one. */
-const AUTO_TIMEOUT_MS = 30_000;
 const SETTLED_POLL_MS = 10;
 
 export async function startIntelligence(config: IntelligenceConfig, deps: Deps): Promise<Service> {
@@ -170,30 +168,6 @@ export async function startIntelligence(config: IntelligenceConfig, deps: Deps):
     llmRoutes(shell, { manual, providers });
     const calls = serveCalls({ nats, manual, providers, log });
     stack.defer(() => calls.stop(GRACE_MS));
-    const auto = startAuto({
-      nats,
-      pool,
-      clock,
-      log,
-      metrics,
-      contexts: own,
-      memory: own,
-      ownership: own,
-      feeds,
-      slots,
-      usage,
-      providers,
-      writer: running.writer,
-      laneCount: LANE_COUNT,
-      settings: {
-        ...config.auto,
-        intervalMs: config.llm.queryIntervalMs,
-        maxTokens: config.llm.maxTokens,
-        temperature: config.llm.temperature,
-        timeoutMs: Math.min(config.llm.timeoutMs, AUTO_TIMEOUT_MS),
-      },
-    });
-    stack.defer(() => auto.stop());
 
     let isDatabaseUp = true;
     const probe = async (): Promise<void> => {
@@ -211,7 +185,6 @@ export async function startIntelligence(config: IntelligenceConfig, deps: Deps):
     const status = (): Record<string, unknown> => ({
       lanes: own.lanes(),
       contexts: own.stats(),
-      auto: auto.status(),
       providers: providers.ids,
       pausedProviders: providers.paused(),
       slots: { size: slots.size, free: slots.free(), waiting: slots.waiting() },
