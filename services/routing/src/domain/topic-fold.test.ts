@@ -1,4 +1,4 @@
-import { type FeedLine, type FeedRecord, type FeedState } from "@headwater/protocol";
+import { type FeedLine, type FeedRecord, type FeedState, feedKeys } from "@headwater/protocol";
 import { describe, expect, it } from "vitest";
 import { compileRouting } from "./topic-config.ts";
 import { foldFeedLine, type FoldLimits } from "./topic-fold.ts";
@@ -146,6 +146,14 @@ describe("routed feeds", () => {
     const many = one.json(`[${Array.from({ length: 100_000 }, () => '{"s":1}').join(",")}]`);
     expect(many.reduce((sum, output) => sum + Buffer.byteLength(output.wire), 0)).toBeLessThan(4 * 1024 * 1024);
     expect(many.length).toBeGreaterThan(5_000);
+  });
+  it("makes nothing more of a message once its frame is full, and counts the rest", () => {
+    const one = feed({ topicField: "s" });
+    const big = `{"s":"A","pad":"${"x".repeat(1_500_000)}"}`;
+    const outputs = one.json(`[${big},${big},${big},{"s":"B"},{"s":"C"},{"x":1}]`);
+    expect(outputs.map(({ key }) => key)).toEqual([feedKeys.topic(ID, "A"), feedKeys.topic(ID, "A")]);
+    expect(one.state.unrouted).toEqual({ too_large: 3, missing: 1 });
+    expect([...one.state.topics.keys()]).toEqual(["A"]);
   });
   it("lets a small message grow below the bound without measuring it", () => {
     const one = feed({ topicField: "s" });

@@ -65,21 +65,28 @@ interface Outcome {
   first?: { reason: UnroutedReason; element?: number };
 }
 
-type Outlet = (routingKey: string, wire: string) => boolean;
+interface Outlet {
+  /** An output did not fit the line's frame: what follows is not even made, so that a frame of tiny elements costs its scan alone. */
+  isFull: boolean;
+  /** False for the output that would not fit. */
+  send(routingKey: string, wire: string): boolean;
+}
 
-/** Answers false for an output that would not fit the line's frame any more. */
 function outlet(json: string, line: FeedLine, place: LogPlace, limits: FoldLimits, sink: FoldSink): Outlet {
   let bytes = 0;
-  return (routingKey, wire) => {
-    if (json.length > SMALL_MESSAGE_CHARS) {
-      // The key stands in the frame's header, where quotes are escaped.
-      const size = utf8Length(wire) + 2 * utf8Length(routingKey) + OUTPUT_OVERHEAD_BYTES;
-      if (bytes + size > limits.maxOutputBytes) return false;
-      bytes += size;
-    }
-    sink.emit(routingKey, wire, { k: 0, ts: line.ts, p: [place.seq, place.index] });
-    return true;
+  const out: Outlet = {
+    isFull: false,
+    send(routingKey, wire) {
+      if (json.length > SMALL_MESSAGE_CHARS) {
+        // The key stands in the frame's header, where quotes are escaped.
+        bytes += utf8Length(wire) + 2 * utf8Length(routingKey) + OUTPUT_OVERHEAD_BYTES;
+        out.isFull = bytes > limits.maxOutputBytes;
+      }
+      if (!out.isFull) sink.emit(routingKey, wire, { k: 0, ts: line.ts, p: [place.seq, place.index] });
+      return !out.isFull;
+    },
   };
+  return out;
 }
 
 function foldState(state: FeedFoldState, line: FeedLine, next: FeedState, routing: FeedRouting, place: LogPlace, sink: FoldSink): void {
@@ -96,7 +103,7 @@ function foldState(state: FeedFoldState, line: FeedLine, next: FeedState, routin
 function sendPlain(json: string, line: FeedLine, routing: FeedRouting, out: Outlet): Outcome {
   const { feedId, name: feedName } = routing;
   const wire = topicWire.feedData({ feedId, feedName, eventName: line.eventName ?? routing.eventName, data: json, ts: line.ts });
-  return out(feedKeys.data(feedId), wire) ? { routed: 1, unrouted: new Map() } : nothing("too_large");
+  return out.send(feedKeys.data(feedId), wire) ? { routed: 1, unrouted: new Map() } : nothing("too_large");
 }
 
 function routeMessage(
@@ -115,9 +122,10 @@ function routeMessage(
   visitTopics(routing.path, json, (found: Topic, start, end) => {
     let reason: UnroutedReason | undefined;
     if ("reason" in found) reason = found.reason;
+    else if (out.isFull) reason = "too_large";
     else {
       const data = start === 0 && end === json.length ? json : json.slice(start, end);
-      if (out(feedKeys.topic(feedId, found.topic), topicWire.topicData({ feedId, topic: found.topic, data, ts: line.ts }))) {
+      if (out.send(feedKeys.topic(feedId, found.topic), topicWire.topicData({ feedId, topic: found.topic, data, ts: line.ts }))) {
         outcome.routed++;
         const evicted = touchTopic(state, found.topic, line.ts, limits.maxTopics);
         if (evicted > 0) sink.count("evicted", evicted);
