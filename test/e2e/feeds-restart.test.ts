@@ -104,16 +104,21 @@ class Subscriber {
   }
 
   async #again(): Promise<void> {
-    while (!this.#isStopped) {
+    const isBack = async (): Promise<boolean> => {
+      if (this.#isStopped) return true;
       try {
-        return await this.connect();
+        await this.connect();
+        return true;
       } catch (error) {
         // The edge, or what it asks, is not back yet.
         this.failure = error;
         this.#socket?.cut();
-        await new Promise((resolve) => setTimeout(resolve, 50));
+        return false;
       }
-    }
+    };
+    await until("the subscriber is back", isBack, 60_000).catch((error: unknown) => {
+      this.failure = error;
+    });
   }
 
   stop(): void {
