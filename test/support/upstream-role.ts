@@ -50,6 +50,8 @@ let plan: PlannedFeed[] = [];
 /** Newest connection of each feed, and all that ever were. */
 const peers = new Map<number, Peer>();
 const facts: UpstreamConnectionFact[] = [];
+/** Messages of the run so far. */
+let due = 0;
 let sending: { stop: () => void; done: Promise<UpstreamSent> } | undefined;
 
 serveRole({
@@ -93,6 +95,11 @@ serveRole({
     if (options.seconds === undefined) return undefined;
     return done;
   },
+  /** Waits until so many more messages were due. */
+  more: async ({ messages }: { messages: number }): Promise<void> => {
+    const goal = due + messages;
+    while (due < goal) await new Promise((resolve) => setTimeout(resolve, 5));
+  },
   stop: async (): Promise<UpstreamSent> => {
     if (!sending) throw new Error("nothing is being sent");
     sending.stop();
@@ -107,6 +114,7 @@ async function send(options: UpstreamSending, isStopped: () => boolean): Promise
   const lag = new Latency();
   const unsent: number[] = [];
   let n = 0;
+  due = 0;
   while (!isStopped()) {
     const now = nowUs();
     for (let dueUs = t0 + (n * 1e6) / options.rate; dueUs <= now && dueUs < endUs; dueUs = t0 + (++n * 1e6) / options.rate) {
@@ -117,6 +125,7 @@ async function send(options: UpstreamSending, isStopped: () => boolean): Promise
       else peer.socket.write(textFrame(Buffer.from(messageText(planned, options.run, n, dueUs))));
       if (dueUs >= measureFromUs) lag.recordUs(nowUs() - dueUs);
     }
+    due = n;
     if (now >= endUs) break;
     await new Promise((resolve) => setTimeout(resolve, 1));
   }

@@ -14,7 +14,7 @@ import { type FeedsRunOptions, type FeedsRunResult, runFeeds, startFeedSink } fr
 /** Every fifth feed is plain, so that raw subscriptions have something to hear. */
 const PLAN = { feeds: 100, plainEvery: 5 };
 const SOCKETS = 100;
-const RATES = [10, 25, 50, 100];
+const RATES = [25, 100];
 const WARM_UP_SECONDS = 12;
 const MOST_LATENCY_RATIO = 2;
 const MOST_STALL_RATIO = 1.1;

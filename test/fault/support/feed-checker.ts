@@ -25,12 +25,24 @@ export interface FeedVerdict {
   reordered: string[];
   gaps: string[];
   delivered: number;
+  /** Longest time between a message's due time and its delivery, ms. */
+  longestDelayMs: number;
 }
 
 /** @param keys of each client: `<feed>` or `<feed>.<topic>`. */
 export function judgeFeeds(log: readonly LoggedMessage[], recordText: string, keys: readonly ReadonlySet<string>[]): FeedVerdict {
   const stored = new Map<string, LoggedMessage>();
-  const verdict: FeedVerdict = { logged: 0, storedTwice: [], lost: [], duplicated: [], phantom: [], reordered: [], gaps: [], delivered: 0 };
+  const verdict: FeedVerdict = {
+    logged: 0,
+    storedTwice: [],
+    lost: [],
+    duplicated: [],
+    phantom: [],
+    reordered: [],
+    gaps: [],
+    delivered: 0,
+    longestDelayMs: 0,
+  };
   for (const message of log) {
     if (stored.has(message.id)) verdict.storedTwice.push(message.id);
     stored.set(message.id, message);
@@ -44,7 +56,7 @@ export function judgeFeeds(log: readonly LoggedMessage[], recordText: string, ke
   // A line without its end was cut by the reader.
   lines.pop();
   for (const line of lines) {
-    const [kind = "", clientText = "", id = "", topic = ""] = line.split(" ");
+    const [kind = "", clientText = "", id = "", topic = "", us = ""] = line.split(" ");
     const client = Number(clientText);
     const told = `${client}: ${id}`;
     if (kind === "G") verdict.gaps.push(line);
@@ -57,6 +69,7 @@ export function judgeFeeds(log: readonly LoggedMessage[], recordText: string, ke
       continue;
     }
     seen[client]?.add(id);
+    if (message) verdict.longestDelayMs = Math.max(verdict.longestDelayMs, (Number(us) - message.dueUs) / 1000);
     const [, n = "", feed = ""] = id.split(".");
     const stream = `${feed}.${topic}`;
     if (Number(n) < (newest[client]?.get(stream) ?? -1)) verdict.reordered.push(told);

@@ -4,10 +4,20 @@ import { deliveriesDue, judgeConnections, judgeFeeds, type LoggedMessage } from 
 const message = (n: number, feed: number, topic: number): LoggedMessage => ({ id: `run001.${n}.${feed}`, feed, topic, dueUs: n });
 const log = [message(0, 0, 2), message(1, 1, 0), message(2, 0, 2), message(3, 0, 1)];
 const keys = [new Set(["0.2"]), new Set(["1", "0.1"])];
-const line = (client: number, of: LoggedMessage): string => `E ${client} ${of.id} ${of.topic} 5\n`;
+const line = (client: number, of: LoggedMessage): string => `E ${client} ${of.id} ${of.topic} ${of.dueUs + 5_000}\n`;
 const [first, plain, third, rare] = log as [LoggedMessage, LoggedMessage, LoggedMessage, LoggedMessage];
 const all = line(0, first) + line(0, third) + line(1, plain) + line(1, rare);
-const CLEAN = { logged: 4, storedTwice: [], lost: [], duplicated: [], phantom: [], reordered: [], gaps: [], delivered: 4 };
+const CLEAN = {
+  logged: 4,
+  storedTwice: [],
+  lost: [],
+  duplicated: [],
+  phantom: [],
+  reordered: [],
+  gaps: [],
+  delivered: 4,
+  longestDelayMs: 5,
+};
 
 describe("feed checker", () => {
   it("finds nothing wrong with a whole run", () => {
@@ -18,7 +28,7 @@ describe("feed checker", () => {
   it.each([
     ["a lost message", line(0, first) + line(1, plain) + line(1, rare), { lost: ["0: run001.2.0"] }],
     ["a repeated one", all + line(1, plain), { duplicated: ["1: run001.1.1"] }],
-    ["one nobody stored", `${all}E 0 run001.9.0 2 5\n`, { phantom: ["0: run001.9.0"] }],
+    ["one nobody stored", `${all}E 0 run001.9.0 2 5009\n`, { phantom: ["0: run001.9.0"] }],
     ["one nobody asked for", all + line(0, plain), { phantom: ["0: run001.1.1"] }],
     ["one under the wrong topic", all.replace("run001.3.0 1", "run001.3.0 2"), { phantom: ["1: run001.3.0"] }],
     ["a wrong order", line(0, third) + line(0, first) + line(1, plain) + line(1, rare), { reordered: ["0: run001.0.0"] }],
