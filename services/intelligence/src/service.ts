@@ -183,6 +183,7 @@ export async function startIntelligence(config: IntelligenceConfig, deps: Deps):
     stack.defer(() => clearInterval(timer));
 
     const status = (): Record<string, unknown> => ({
+      family: "analyses",
       lanes: own.lanes(),
       contexts: own.stats(),
       providers: providers.ids,

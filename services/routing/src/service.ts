@@ -143,7 +143,7 @@ export async function startRouting(config: RoutingConfig, deps: Deps): Promise<S
       limiter,
       metrics,
     });
-    const status = (): Record<string, unknown> => ({ lanes: topics.lanes(), registry: registry.position() });
+    const status = (): Record<string, unknown> => ({ family: "feeds", lanes: topics.lanes(), registry: registry.position() });
     const micro = announceService(nats, deps, {
       name: "routing",
       description: DESCRIPTION,

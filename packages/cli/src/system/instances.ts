@@ -100,7 +100,7 @@ export function laneOwners(instances: readonly InstanceStatus[]): LaneOwner[] {
     .toSorted((a, b) => a.family.localeCompare(b.family) || a.lane - b.lane || b.epoch - a.epoch);
 }
 
-/** `scoring` folds `visits`; an instance may say otherwise. */
+/** What an instance says; `scoring` says nothing and folds `visits`. */
 function familyOf(instance: InstanceStatus): string {
   const family = instance.details["family"];
   return typeof family === "string" ? family : "visits";
