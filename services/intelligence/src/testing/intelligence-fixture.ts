@@ -35,6 +35,8 @@ import { createDatabase, type LlmServer, quietLogger, startLlmServer, startNats,
 import { parseIntelligenceConfig } from "../config.ts";
 import { startIntelligence } from "../service.ts";
 
+export { feedRecord } from "./feed-record.ts";
+
 export const ALICE = "alice.token.x";
 export const BOB = "bob.token.x";
 const PEOPLE: Record<string, string> = { [ALICE]: "alice", [BOB]: "bob" };
@@ -57,15 +59,6 @@ export interface Answer {
   status: number;
   headers: Headers;
   text: string;
-}
-
-export function feedRecord(id: string, change: Partial<FeedRecord> = {}): FeedRecord {
-  return {
-    id, tenantId: "alice", userId: "u-alice", name: `feed ${id}`, eventName: "message", isPublic: true, isActive: true, hasSubscriptions: false,
-    connectionType: "websocket", url: "wss://feed.example.com", connectionMessages: [], connectionMessageDelayMs: 0, reconnectionEnabled: true,
-    reconnectionDelay: 1_000, reconnectionAttempts: 0, dataFormat: "json", pingIntervalMs: 30_000, readTimeoutMs: 60_000,
-    enableTopicRouting: true, topicField: "s", autoAnalysis: false, bufferTtlMinutes: 30, createdAt: "", updatedAt: "", ...change,
-  }; // biome-ignore format: one literal
 }
 
 export class IntelligenceFixture {
@@ -136,6 +129,10 @@ export class IntelligenceFixture {
       () => provider.stop(),
       () => nats.drain(),
     ]);
+  }
+
+  get databaseUrl(): string {
+    return this.#deps.databaseUrl ?? "";
   }
 
   /** Asks the local provider as `openai` by default. Resolves when all lanes are ours or somebody else's. */
