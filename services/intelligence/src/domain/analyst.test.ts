@@ -59,6 +59,23 @@ it("reads arrays and nested members", () => {
   expect(names).toEqual(["[0]", "[1].c[0]", "[1].c[1]", "[2]"]);
 });
 
+it("finds the numbers of a window whose messages have different shapes", () => {
+  const ticker = { type: "ticker", a: 1, b: 2, c: 3, d: 4, e: 5, f: 6, g: 7, h: 8, i: 9, price: "5" };
+  const updates = Array.from({ length: 20 }, (_, at) => ({
+    type: "l2update",
+    changes:
+      at % 5 === 0
+        ? [
+            ["buy", "1.0", "2"],
+            ["sell", "1.1", "3"],
+          ]
+        : [["buy", "1.0", String(at)]],
+  }));
+  const text = say(windowOf(ticker, ...updates));
+  expect(text).toContain("changes[0][2]");
+  expect(text).not.toContain("I found no numbers");
+});
+
 describe("questions", () => {
   it.each([
     ["What is the price doing?", "price rose", "side is"],

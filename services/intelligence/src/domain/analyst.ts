@@ -64,7 +64,9 @@ function numeric(field: NumericField, stats: WindowStats): string[] {
   if (field.count === 1) return [`${name} is ${shown(field.last.text)} in the only message that has it.`];
   if (field.min.value === field.max.value) return [`${name} stayed at ${shown(field.last.text)} in ${field.count} messages.`];
   const change = field.last.value - field.first.value;
-  const percent = field.first.value === 0 ? "" : ` (${signed((change / Math.abs(field.first.value)) * 100)} %)`;
+  const relative = (change / Math.abs(field.first.value)) * 100;
+  // Of zero, or of numbers at the edge of what a double holds, there is no percentage.
+  const percent = Number.isFinite(relative) ? ` (${signed(relative)} %)` : "";
   const way = change > 0 ? "rose" : change < 0 ? "fell" : "ended where it began";
   const move =
     change === 0
@@ -79,7 +81,7 @@ function numeric(field: NumericField, stats: WindowStats): string[] {
 }
 
 function volatility(name: string, field: NumericField): string[] {
-  if (field.mean === 0 || field.count < 3) return [];
+  if (field.count < 3 || !Number.isFinite((field.deviation / Math.abs(field.mean)) * 100)) return [];
   return [
     `The standard deviation of ${name} is ${number(field.deviation)}, ${number((field.deviation / Math.abs(field.mean)) * 100)} % of its mean.`,
   ];

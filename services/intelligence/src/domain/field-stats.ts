@@ -5,7 +5,7 @@
 import type { WindowEntry } from "./material.ts";
 import { isStringLiteral, numberOf, parseSource, type SourceJson, valueOfString, writeSource } from "./source-json.ts";
 import { columnName } from "./window-cells.ts";
-import { type Column, columnsOf } from "./window-columns.ts";
+import type { Column, PathStep } from "./window-columns.ts";
 
 /** A number with the text it came as. */
 export interface Reading {
@@ -54,6 +54,12 @@ export interface WindowStats {
 const MIN_SHARE = 0.6;
 const MAX_CATEGORIES = 12;
 const MAX_FIELDS = 200;
+/** Scalars of one message that are looked at, and distinct paths of a window that are followed. */
+const MAX_SCALARS = 1_000;
+const MAX_PATHS = 5_000;
+const MAX_ELEMENTS = 12;
+const MAX_DEPTH = 8;
+const LONG_WINDOW = 10;
 const NOT_A_MEASURE =
   /(?:^|[._[\]])(?:[a-z]*_?(?:id|ids|seq|sequence|sequence_num|nonce|time|timestamp|date)|ts|[a-z]*(?:Id|ID|Time|Timestamp|Seq|Date)|[ETU]|u|U|t)$/;
 /** Distance from the median in median distances: about five standard deviations of a normal spread. */
@@ -64,7 +70,7 @@ const MIN_OUTLIER_COUNT = 8;
 export function windowStats(entries: readonly WindowEntry[]): WindowStats {
   const oldestFirst = entries.toSorted((a, b) => a.ts - b.ts);
   const times = oldestFirst.map((entry) => entry.ts);
-  const columns = columnsOf(oldestFirst.map((entry) => treeOf(entry.json))).slice(0, MAX_FIELDS);
+  const columns = scalarColumns(oldestFirst.map((entry) => treeOf(entry.json)));
   return {
     count: entries.length,
     firstTs: times[0] ?? 0,
@@ -72,6 +78,39 @@ export function windowStats(entries: readonly WindowEntry[]): WindowStats {
     longestGapMs: Math.max(0, ...times.slice(1).map((ts, at) => ts - (times[at] ?? ts))),
     fields: columns.flatMap((column) => fieldOf(column, times) ?? []),
   };
+}
+
+/**
+ * One column per path of a scalar, in order of first appearance. Unlike the prompt's columns, messages of different shapes in one window each
+ * show their members: a trend of a field that one message in ten has is still a trend. Of too many paths those that most messages have stay;
+ * a path of a single message in a long window is a key used as data.
+ */
+function scalarColumns(rows: readonly SourceJson[]): Column[] {
+  const byName = new Map<string, { path: readonly PathStep[]; cells: (SourceJson | undefined)[]; count: number }>();
+  rows.forEach((row, at) => {
+    let left = MAX_SCALARS;
+    const walk = (value: SourceJson, path: readonly PathStep[]): void => {
+      if (left <= 0) return;
+      if (typeof value !== "string") {
+        if (path.length >= MAX_DEPTH) return;
+        if (Array.isArray(value)) value.slice(0, MAX_ELEMENTS).forEach((item, index) => walk(item, [...path, { index }]));
+        else for (const [key, item] of value) walk(item, [...path, { key }]);
+        return;
+      }
+      left -= 1;
+      const name = columnName(path);
+      const known = byName.get(name) ?? { path, cells: Array.from<SourceJson | undefined>({ length: rows.length }), count: 0 };
+      known.cells[at] = value;
+      known.count += 1;
+      if (known.count > 1 || byName.size < MAX_PATHS) byName.set(name, known);
+    };
+    walk(row, []);
+  });
+  const least = rows.length >= LONG_WINDOW ? 2 : 1;
+  const columns = [...byName.values()].filter(({ count }) => count >= least);
+  if (columns.length <= MAX_FIELDS) return columns;
+  const floor = columns.map(({ count }) => count).sort((a, b) => b - a)[MAX_FIELDS - 1] ?? 0;
+  return columns.filter(({ count }) => count >= floor).slice(0, MAX_FIELDS);
 }
 
 function treeOf(json: string): SourceJson {
