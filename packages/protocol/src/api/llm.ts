@@ -32,7 +32,7 @@ export const LlmQueryRequest = z.object({
   broadcast: z
     .boolean()
     .nullish()
-    .describe("`false`: the answer is not pushed to the feed's listeners. It is only when the caller owns the feed"),
+    .describe("false: the answer is not pushed to the feed's listeners. It is only when the caller owns the feed"),
 });
 export type LlmQueryRequest = z.infer<typeof LlmQueryRequest>;
 
