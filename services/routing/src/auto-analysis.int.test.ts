@@ -31,7 +31,11 @@ it("is the owner's to decide", async () => {
   const other = routing.caller();
   const visible = await routing.feed(dev, { isPublic: true });
   const hidden = await routing.feed(dev);
-  await expect(toggle(other.tenantId, visible, true)).rejects.toMatchObject({ code: "forbidden", status: 403, message: "insufficient permissions" });
+  await expect(toggle(other.tenantId, visible, true)).rejects.toMatchObject({
+    code: "forbidden",
+    status: 403,
+    message: "insufficient permissions",
+  });
   const missing = { code: "feed_not_found", status: 404, message: "feed not found" };
   await expect(toggle(other.tenantId, hidden, true)).rejects.toMatchObject(missing);
   await expect(toggle(other.tenantId, "f".repeat(24), true)).rejects.toMatchObject(missing);
