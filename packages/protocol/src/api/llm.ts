@@ -1,6 +1,6 @@
 /**
  * Requests and answers of `/api/llm`: what validates is what is documented. Unknown members of a request are ignored, `null` counts as absent.
- * Tests: services/intelligence/src/http/llm-routes.test.ts.
+ * Tests: services/intelligence/src/http/llm-routes.int.test.ts.
  */
 import { z } from "zod";
 

@@ -1,6 +1,6 @@
 /**
  * Questions of people, over REST and `/ws` alike: who may ask about which feed, with which provider, at whose cost; then the prompt, the call,
- * the bill and the memory, in this order. Nothing is spent by somebody who does not pay. Tests: manual-calls.test.ts, ../http/llm-routes.int.test.ts.
+ * the bill and the memory, in this order. Nothing is spent by somebody who does not pay. Tests: ../http/llm-routes.int.test.ts, serve-calls.int.test.ts.
  */
 import type { SharedLimiter } from "@headwater/messaging";
 import { type FeedRecord, feedKeys, type LlmAnswer } from "@headwater/protocol";
