@@ -40,6 +40,17 @@ describe("subscribe", () => {
     expect(await count(feedId)).toBe(2);
   });
 
+  it("end for everybody else when the feed becomes private", async () => {
+    const [dev, other] = [routing.caller(), routing.caller()];
+    const feedId = await routing.feed(dev, { isPublic: true });
+    await routing.call("POST", `${API}/subscribe/${feedId}`, { as: other });
+    expect(await count(feedId)).toBe(2);
+    await routing.call("PUT", `${API}/feeds/${feedId}`, { as: dev, body: { isPublic: false } });
+    await routing.call("PUT", `${API}/feeds/${feedId}`, { as: dev, body: { isPublic: true } });
+    expect(await count(feedId)).toBe(1);
+    const active = await routing.sql("SELECT 1 FROM routing.subscriptions WHERE feed_id = $1 AND is_active", [feedId]);
+    expect(active).toHaveLength(1);
+  });
   it("makes one row and one count of many at once (W30)", async () => {
     const [dev, other] = [routing.caller(), routing.caller()];
     const feedId = await routing.feed(dev, { isPublic: true });

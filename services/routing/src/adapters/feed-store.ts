@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { isObjectId, objectIdOf, type SessionCredential } from "@headwater/protocol";
-import { count, eq, sql } from "drizzle-orm";
+import { and, count, eq, ne, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { type Applied, type FeedContent, type Refused } from "../domain/feed-content.ts";
 import { feedRecord, isVisible, type StoredFeed } from "../domain/feed-view.ts";
@@ -86,10 +86,12 @@ export class FeedStore {
       if (!applied.ok) return applied;
       const { secrets } = applied.content;
       const isSame = JSON.stringify(secrets) === JSON.stringify(content.secrets);
+      const lost = before.isPublic && !applied.content.isPublic ? await endForeign(db, before) : 0;
       const [row] = await db
         .update(feeds)
         .set({
           ...columnsOf(applied.content),
+          subscriberCount: before.subscriberCount - lost,
           // A new box has a new look: the same secrets keep theirs, so that nobody sees a change where there is none.
           sealed: (isSame ? before.sealed : this.#vault.seal(id, secrets)) ?? null,
           updatedAt: this.#options.now(),
@@ -145,6 +147,16 @@ export class FeedStore {
       });
     }
   }
+}
+
+/** A feed that becomes private is kept up for nobody but its owner. @returns how many subscriptions ended. */
+async function endForeign(db: Db, feed: StoredFeed): Promise<number> {
+  const ended = await db
+    .update(subscriptions)
+    .set({ isActive: false })
+    .where(and(eq(subscriptions.feedId, feed.id), ne(subscriptions.userId, feed.userId), eq(subscriptions.isActive, true)))
+    .returning({ id: subscriptions.id });
+  return ended.length;
 }
 
 function columnsOf({ name, description, url, category, isActive, isPublic, tags, settings }: FeedContent) {
