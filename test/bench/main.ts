@@ -12,6 +12,7 @@ import { feedsScenario } from "./scenarios/feeds.ts";
 import { ingestScenario } from "./scenarios/ingest.ts";
 import { liveScenario } from "./scenarios/live.ts";
 import { referenceScenario } from "./scenarios/reference.ts";
+import { ticksScenario } from "./scenarios/ticks.ts";
 import { topicsScenario } from "./scenarios/topics.ts";
 import type { BenchContext } from "./support/context.ts";
 import { beginReport, finishReport, markdownTable, type Row } from "./support/report.ts";
@@ -28,6 +29,7 @@ const SCENARIOS: Record<string, { about: string; run: (context: BenchContext) =>
     about: "100 feeds × 100 messages/s → topics → 100 sockets against the reference, one stalled socket, idle memory",
     run: feedsScenario,
   },
+  ticks: { about: "automatic analyses: 1,000 topics at 10 s with a stub provider, how late each is asked", run: ticksScenario },
   topics: { about: "topic of a message on source text, against JSON.parse and a walk", run: topicsScenario },
   fanout: { about: "deliveries per CPU-second of the edge, 500 sockets", run: fanoutScenario },
 };

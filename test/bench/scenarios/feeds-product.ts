@@ -10,6 +10,7 @@ export const RAISED_FEED_LIMITS = {
   plan: "custom (10,000 feeds, 500 subscriptions per socket)",
   RATE_LIMIT_PER_SECOND: "1,000 (to create the feeds)",
   RATE_LIMIT_BURST: "1,000",
+  WS_MESSAGE_BURST: "1,000 (the stalled socket subscribes 260 times at once)",
   WS_MAX_FULL_MS: "600,000 (a stalled socket stays for the whole run)",
 };
 
@@ -32,6 +33,7 @@ export async function startFeedsProduct(plan: { feeds: number; plainEvery: numbe
         RATE_LIMIT_PER_SECOND: "1000",
         RATE_LIMIT_BURST: "1000",
         WS_MAX_FULL_MS: "600000",
+        WS_MESSAGE_BURST: "1000",
       },
     });
     const running = product;
