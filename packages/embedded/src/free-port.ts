@@ -12,3 +12,18 @@ export function freePort(): Promise<number> {
     });
   });
 }
+
+const ATTEMPTS = 4;
+
+/** Starts something on ports that are free, and on others when somebody else takes one meanwhile. Any other failure is the caller's. */
+export async function onFreePorts<T>(count: number, start: (...ports: number[]) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    const ports = await Promise.all(Array.from({ length: count }, () => freePort()));
+    try {
+      return await start(...ports);
+    } catch (error) {
+      const isTaken = error instanceof Error && /EADDRINUSE|address already in use/i.test(error.message);
+      if (!isTaken || attempt === ATTEMPTS) throw error;
+    }
+  }
+}

@@ -1,6 +1,6 @@
 /** NATS and PostgreSQL for one machine: embedded ones under the data directory, or the external ones the environment names. */
 import path from "node:path";
-import { claimDataDir, freePort, type PidFile, resolveNatsServer, startNatsServer, startPostgres } from "@headwater/embedded";
+import { claimDataDir, onFreePorts, type PidFile, resolveNatsServer, startNatsServer, startPostgres } from "@headwater/embedded";
 import { BUDGETS, NATS_USERS, type NatsUser, natsPermissions } from "@headwater/protocol";
 import { type Env, type Logger, ResourceStack, redactUrl } from "@headwater/runtime";
 import { openDataDir, postgresDir, type loadSecrets } from "./data-dir.ts";
@@ -55,16 +55,18 @@ async function embeddedNats(
 ): Promise<Pick<Infrastructure, "natsUrl" | "natsUsers">> {
   const binary = await resolveNatsServer(env, say);
   const users = NATS_USERS.map((user) => ({ user, password: secrets.nats[user], permissions: natsPermissions(user) }));
-  const server = await startNatsServer({
-    bin: binary.bin,
-    dir: path.join(options.dataDir, "nats"),
-    port: await freePort(),
-    monitorPort: await freePort(),
-    maxFileBytes: BUDGETS.laptop.maxFileBytes,
-    users,
-    onPid: (pid) => pids.set("nats-server", pid),
-    onExit: (info) => log[info.restarting ? "warn" : "debug"](info, "nats.exited"),
-  });
+  const server = await onFreePorts(2, (port = 0, monitorPort = 0) =>
+    startNatsServer({
+      bin: binary.bin,
+      dir: path.join(options.dataDir, "nats"),
+      port,
+      monitorPort,
+      maxFileBytes: BUDGETS.laptop.maxFileBytes,
+      users,
+      onPid: (pid) => pids.set("nats-server", pid),
+      onExit: (info) => log[info.restarting ? "warn" : "debug"](info, "nats.exited"),
+    }),
+  );
   stack.defer(() => server.stop());
   return {
     natsUrl: server.url,
@@ -83,14 +85,16 @@ async function embeddedPostgres(
   stack: ResourceStack,
   log: Logger,
 ): Promise<string> {
-  const server = await startPostgres({
-    env,
-    dataDir: postgresDir(options.dataDir),
-    port: await freePort(),
-    password: secrets.postgresPassword,
-    onPid: (pid) => pids.set("postgres", pid),
-    onExit: (info) => log[info.restarting ? "warn" : "debug"](info, "postgres.exited"),
-  });
+  const server = await onFreePorts(1, (port = 0) =>
+    startPostgres({
+      env,
+      dataDir: postgresDir(options.dataDir),
+      port,
+      password: secrets.postgresPassword,
+      onPid: (pid) => pids.set("postgres", pid),
+      onExit: (info) => log[info.restarting ? "warn" : "debug"](info, "postgres.exited"),
+    }),
+  );
   stack.defer(() => server.stop());
   return server.url;
 }

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { cacheDir, type Child, freePort, startChild } from "@headwater/embedded";
+import { cacheDir, type Child, onFreePorts, startChild } from "@headwater/embedded";
 import { SERVICES, type ServiceName } from "@headwater/protocol";
 import { type Env, type HealthReport, type Logger, ResourceStack, systemHealth } from "@headwater/runtime";
 import type { loadSecrets } from "./data-dir.ts";
@@ -81,7 +81,7 @@ export async function startPerService(
   }
 }
 
-async function startSlot(
+function startSlot(
   service: ServiceName,
   instance: string,
   env: Env,
@@ -89,48 +89,49 @@ async function startSlot(
   secrets: ReturnType<typeof loadSecrets>,
   log: Logger,
 ): Promise<Slot> {
-  const [port, adminPort] = [await freePort(), await freePort()];
-  const user = infrastructure.natsUsers?.[service];
-  const child = await startChild({
-    name: instance,
-    command: process.execPath,
-    args: [...process.execArgv, path.join(projectRoot, "services", service, "src/main.ts")],
-    cwd: projectRoot,
-    ipc: true,
-    env: {
-      ...env,
-      LOG_LEVEL: env["LOG_LEVEL"] || "warn",
-      // glibc otherwise keeps freed buffers in one arena per thread: memory that is not used, but not given back.
-      MALLOC_ARENA_MAX: "2",
-      NATS_URL: infrastructure.natsUrl,
-      ...(user ? { NATS_USER: user.user, NATS_PASSWORD: user.password } : {}),
-      DATABASE_URL: infrastructure.databaseUrl,
-      HEADWATER_INSTANCE: instance,
-      // Halves the CPU of a restart: types are stripped and code is compiled once per version.
-      NODE_COMPILE_CACHE: env["NODE_COMPILE_CACHE"] || path.join(cacheDir(env), "compile"),
-      HEADWATER_PROFILE: "laptop",
-      // The front is the only client of these listeners and the first hop of every request.
-      TRUSTED_PROXIES: [env["TRUSTED_PROXIES"], "127.0.0.1/32"].filter(Boolean).join(","),
-      HTTP_HOST: "127.0.0.1",
-      HTTP_PORT: String(port),
-      ADMIN_HOST: "127.0.0.1",
-      ADMIN_PORT: String(adminPort),
-      KEY_PEPPER: secrets.keyPepper,
-      CURSOR_KEY: secrets.cursorKey,
-      PRIVACY_KEY: secrets.privacyKey,
-      HEADWATER_ADMIN_TOKEN: secrets.adminToken,
-      JWT_SECRET: secrets.jwtSecret,
-      ENCRYPTION_KEY: secrets.encryptionKey,
-    },
-    readyWithinMs: 60_000,
-    stopSignal: "SIGTERM",
-    stopWithinMs: 15_000,
-    onPid: (pid) => infrastructure.pids.set(instance, pid),
-    onLine: (line) => void (line === "" || process.stderr.write(`${line}\n`)),
-    onExit: (info) => log[info.restarting ? "warn" : "debug"]({ instance, ...info }, "service.exited"),
-    restartDelayMs: (attempt) => Math.min(100 * 2 ** (attempt - 1), 5_000),
+  return onFreePorts(2, async (port = 0, adminPort = 0) => {
+    const user = infrastructure.natsUsers?.[service];
+    const child = await startChild({
+      name: instance,
+      command: process.execPath,
+      args: [...process.execArgv, path.join(projectRoot, "services", service, "src/main.ts")],
+      cwd: projectRoot,
+      ipc: true,
+      env: {
+        ...env,
+        LOG_LEVEL: env["LOG_LEVEL"] || "warn",
+        // glibc otherwise keeps freed buffers in one arena per thread: memory that is not used, but not given back.
+        MALLOC_ARENA_MAX: "2",
+        NATS_URL: infrastructure.natsUrl,
+        ...(user ? { NATS_USER: user.user, NATS_PASSWORD: user.password } : {}),
+        DATABASE_URL: infrastructure.databaseUrl,
+        HEADWATER_INSTANCE: instance,
+        // Halves the CPU of a restart: types are stripped and code is compiled once per version.
+        NODE_COMPILE_CACHE: env["NODE_COMPILE_CACHE"] || path.join(cacheDir(env), "compile"),
+        HEADWATER_PROFILE: "laptop",
+        // The front is the only client of these listeners and the first hop of every request.
+        TRUSTED_PROXIES: [env["TRUSTED_PROXIES"], "127.0.0.1/32"].filter(Boolean).join(","),
+        HTTP_HOST: "127.0.0.1",
+        HTTP_PORT: String(port),
+        ADMIN_HOST: "127.0.0.1",
+        ADMIN_PORT: String(adminPort),
+        KEY_PEPPER: secrets.keyPepper,
+        CURSOR_KEY: secrets.cursorKey,
+        PRIVACY_KEY: secrets.privacyKey,
+        HEADWATER_ADMIN_TOKEN: secrets.adminToken,
+        JWT_SECRET: secrets.jwtSecret,
+        ENCRYPTION_KEY: secrets.encryptionKey,
+      },
+      readyWithinMs: 60_000,
+      stopSignal: "SIGTERM",
+      stopWithinMs: 15_000,
+      onPid: (pid) => infrastructure.pids.set(instance, pid),
+      onLine: (line) => void (line === "" || process.stderr.write(`${line}\n`)),
+      onExit: (info) => log[info.restarting ? "warn" : "debug"]({ instance, ...info }, "service.exited"),
+      restartDelayMs: (attempt) => Math.min(100 * 2 ** (attempt - 1), 5_000),
+    });
+    return { instance, service, port, adminPort, child };
   });
-  return { instance, service, port, adminPort, child };
 }
 
 async function ask(slot: Slot): Promise<HealthReport> {

@@ -2,7 +2,7 @@
  * A real nats-server for tests: JetStream, fsync before every acknowledgement, free port, temporary store.
  * Can be killed and paused by its own pid; a killed one comes back by itself on the same port and store.
  */
-import { freePort, type NatsUserConfig, resolveNatsServer, startNatsServer } from "@headwater/embedded";
+import { onFreePorts, type NatsUserConfig, resolveNatsServer, startNatsServer } from "@headwater/embedded";
 import { makeTempDir } from "./temp-dir.ts";
 
 export interface TestNats {
@@ -20,14 +20,10 @@ export interface TestNats {
 export async function startNats(options: { users?: NatsUserConfig[]; maxFileBytes?: number } = {}): Promise<TestNats> {
   const { bin } = await resolveNatsServer(process.env, () => undefined);
   const temp = makeTempDir("headwater-nats");
-  const server = await startNatsServer({
-    bin,
-    dir: temp.dir,
-    port: await freePort(),
-    monitorPort: await freePort(),
-    maxFileBytes: options.maxFileBytes ?? 16 * 1024 ** 3,
-    users: options.users ?? [],
-  });
+  const { maxFileBytes = 16 * 1024 ** 3, users = [] } = options;
+  const server = await onFreePorts(2, (port = 0, monitorPort = 0) =>
+    startNatsServer({ bin, dir: temp.dir, port, monitorPort, maxFileBytes, users }),
+  );
   const pid = (): number => {
     if (server.pid === undefined) throw new Error("nats-server is not running");
     return server.pid;

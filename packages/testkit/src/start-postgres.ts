@@ -1,6 +1,6 @@
 /** A real PostgreSQL for tests (no fsync unless asked for), and one empty database per test file. */
 import path from "node:path";
-import { freePort, startPostgres as startServer } from "@headwater/embedded";
+import { onFreePorts, startPostgres as startServer } from "@headwater/embedded";
 import pg from "pg";
 import { makeTempDir } from "./temp-dir.ts";
 
@@ -15,13 +15,15 @@ export interface TestPostgres {
 /** @param options.durable default false: faster, but a killed server forgets its last commits. */
 export async function startPostgres(options: { durable?: boolean } = {}): Promise<TestPostgres> {
   const temp = makeTempDir("headwater-pg");
-  const server = await startServer({
-    env: process.env,
-    dataDir: path.join(temp.dir, "data"),
-    port: await freePort(),
-    password: "headwater-test",
-    durable: options.durable ?? false,
-  });
+  const server = await onFreePorts(1, (port = 0) =>
+    startServer({
+      env: process.env,
+      dataDir: path.join(temp.dir, "data"),
+      port,
+      password: "headwater-test",
+      durable: options.durable ?? false,
+    }),
+  );
   const pid = (): number => {
     if (server.pid === undefined) throw new Error("postgres is not running");
     return server.pid;
