@@ -131,7 +131,7 @@ function fieldOf(column: Column, times: readonly number[]): Field | undefined {
     return [{ value, text: isStringLiteral(cell) ? valueOfString(text) : text, ts: times[row] ?? 0 }];
   });
   if (readings.length > 0 && readings.length >= present.length * MIN_SHARE)
-    return NOT_A_MEASURE.test(name) || isCounter(readings) ? undefined : numericField(name, readings);
+    return NOT_A_MEASURE.test(name) || isCounter(readings) || isChecksum(readings) ? undefined : numericField(name, readings);
   return NOT_A_MEASURE.test(name) ? undefined : categoryField(name, present);
 }
 
@@ -139,6 +139,17 @@ function fieldOf(column: Column, times: readonly number[]): Field | undefined {
 function isCounter(readings: readonly Reading[]): boolean {
   if (readings.some(({ value }) => !Number.isInteger(value) || value < 1_000_000)) return false;
   return readings.every(({ value }, at) => at === 0 || value >= (readings[at - 1]?.value ?? 0));
+}
+
+const WORD = 2 ** 32;
+const MIN_CHECKSUMS = 5;
+
+/** Whole numbers spread evenly over 32 bits, as the checksums of order books are: they measure nothing. */
+function isChecksum(readings: readonly Reading[]): boolean {
+  if (readings.length < MIN_CHECKSUMS || readings.some(({ value }) => !Number.isInteger(value) || value < 0 || value >= WORD)) return false;
+  const mean = readings.reduce((sum, { value }) => sum + value / readings.length, 0);
+  const deviation = Math.sqrt(readings.reduce((sum, { value }) => sum + (value - mean) ** 2 / readings.length, 0));
+  return mean > WORD * 0.2 && mean < WORD * 0.8 && deviation > WORD * 0.12;
 }
 
 function numericField(name: string, readings: readonly Reading[]): NumericField | undefined {
