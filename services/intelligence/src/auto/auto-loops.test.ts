@@ -24,6 +24,7 @@ class World {
   /** Ends every run at once with this; undefined: the test ends them. */
   atOnce: Ended | undefined = ANSWERED;
   isOwner = true;
+  presenceReady: Promise<void> = Promise.resolve();
   readonly loops: AutoLoops;
   readonly #feeds = new Map<string, FeedRecord>();
   readonly #arrivals = new Map<string, { ts: number; seq: number }>();
@@ -56,7 +57,7 @@ class World {
         count: (_surface, key) => this.#counts.get(key) ?? 0,
         keys: () => this.#counts,
         onChange: on(this.#listeners.presence),
-        ready: Promise.resolve(),
+        ready: new Promise((resolve) => queueMicrotask(() => void this.presenceReady.then(resolve))),
       },
       run: (run, signal) => {
         const { promise, resolve } = Promise.withResolvers<Ended>();
@@ -307,6 +308,27 @@ describe("which topics", () => {
     await world.pass(60_000, "BTC");
     expect(world.begun).toEqual([]);
   });
+});
+
+it("listeners heard of while edges tell for the first time are served at once if they are few, else over the interval", async () => {
+  const world = new World();
+  const ready = Promise.withResolvers<void>();
+  world.presenceReady = ready.promise;
+  await world.started();
+  world.feed({});
+  const topics = Array.from({ length: 80 }, (_, i) => `T${i}`);
+  for (const topic of topics) world.message(topic);
+  for (const topic of topics) world.listen(feedKeys.topic(FEED, topic));
+  await world.pass(10_000);
+  expect(world.begun).toHaveLength(80);
+  expect(world.times().filter((at) => at === 1_500)).toHaveLength(50);
+  expect(new Set(world.times()).size).toBeGreaterThan(20);
+  ready.resolve();
+  for (let i = 0; i < 6; i++) await Promise.resolve();
+  world.message("new");
+  world.listen(feedKeys.topic(FEED, "new"));
+  await world.pass(1_500);
+  expect(world.begun.at(-1)).toMatchObject({ at: 11_500, run: { topic: "new" } });
 });
 
 it("stops: calls are cancelled and waited for", async () => {

@@ -38,6 +38,8 @@ export interface LoopDeps {
 const SURFACE = "feeds";
 /** With AUTO_ANALYSIS=always a topic without a message for so long leaves its place to one that has. */
 const QUIET_MS = 600_000;
+/** So many may begin in the same moment. */
+const FEW_LOOPS = 50;
 
 export class AutoLoops {
   readonly #deps: LoopDeps;
@@ -67,8 +69,8 @@ export class AutoLoops {
       presence.onChange((surface, key, count) => {
         if (surface !== SURFACE) return;
         const feedId = this.#hear(key, count);
-        // Listeners that were there before us are no reason to hurry.
-        if (feedId !== undefined) this.#sync(feedId, this.#isPresenceReady);
+        // While we hear edges for the first time, listeners may have been there before us: many of them are no reason to hurry.
+        if (feedId !== undefined) this.#sync(feedId, this.#isPresenceReady || this.#schedule.stats().loops < FEW_LOOPS);
       }),
       feeds.onChange((feedId) => this.#sync(feedId, true)),
       contexts.onArrival((feedId, topic, _ts, seq) => this.#arrived(feedId, topic, seq)),

@@ -62,7 +62,7 @@ describe("a topic", () => {
       },
       ext: {
         k: 0,
-        ts: Date.parse(String((first?.wire["payload"] as { timestamp: string }).timestamp)),
+        ts: Date.parse(String((first?.wire["payload"] as { timestamp: string } | undefined)?.timestamp)),
         run: expect.stringMatching(/^[\w-]{32}$/),
         model: "gpt-4o",
         promptVersion: 1,
