@@ -1,3 +1,3 @@
 /** Public surface of automatic analyses for the composition root. */
-export { createAnalysisWriter, type FrameSink, NotOurLane } from "./analysis-writer.ts";
-export { type Auto, type AutoDeps, startAuto } from "./start-auto.ts";
+export { createAnalysisWriter } from "./analysis-writer.ts";
+export { startAuto } from "./start-auto.ts";
