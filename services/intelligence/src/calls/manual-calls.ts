@@ -1,7 +1,8 @@
 /**
  * Questions of people, over REST and `/ws` alike: who may ask about which feed, with which provider, at whose cost; then the prompt, the call,
- * the bill and the memory, in this order. Nothing is spent by somebody who does not pay. Tests: ../http/llm-routes.int.test.ts, serve-calls.int.test.ts.
+ * the bill and the memory, in this order. Nothing is spent by somebody who does not pay. Tests: manual-calls.test.ts, ../http/llm-routes.int.test.ts.
  */
+import { setTimeout } from "node:timers/promises";
 import type { SharedLimiter } from "@headwater/messaging";
 import { type FeedRecord, feedKeys, type LlmAnswer } from "@headwater/protocol";
 import type { Clock, Logger } from "@headwater/runtime";
@@ -64,6 +65,8 @@ export interface ManualDeps {
 
 /** No place at a provider for so long: told to ask later. */
 const SLOT_WITHIN_MS = 10_000;
+/** Remembering an answer delays it by no more than this, ms. */
+const AFTERWARDS_WITHIN_MS = 500;
 
 export class ManualCalls {
   readonly #deps: ManualDeps;
@@ -269,8 +272,12 @@ export class ManualCalls {
         ]),
       );
     }
-    for (const { status, reason } of (await Promise.allSettled(jobs)).map((job) => ({ reason: undefined, ...job })))
-      if (status === "rejected") log.warn({ err: reason, feedId: feed.id }, "llm.afterwards_failed");
+    const done = Promise.allSettled(jobs).then((outcomes) => {
+      for (const outcome of outcomes)
+        if (outcome.status === "rejected") log.warn({ err: outcome.reason, feedId: feed.id }, "llm.afterwards_failed");
+    });
+    // A lane that is moving finishes this later.
+    await Promise.race([done, setTimeout(AFTERWARDS_WITHIN_MS, undefined, { ref: false })]);
   }
 }
 
