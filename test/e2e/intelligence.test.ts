@@ -22,7 +22,17 @@ beforeAll(async () => {
     behaviour: { frames: ["BTC", "ETH"].map((s) => JSON.stringify({ s, price: 100 })), everyMs: 100, repeat: true },
   });
   provider = await startLlmServer({ answer: () => ["Prices ", "are", "  rising."] });
-  feeds = await startFeedsSystem(upstream, { env: { OPENAI_API_KEY: "k", OPENAI_BASE_URL: `${provider.url}/v1` } });
+  feeds = await startFeedsSystem(upstream, {
+    env: {
+      OPENAI_API_KEY: "k",
+      OPENAI_BASE_URL: `${provider.url}/v1`,
+      ANTHROPIC_API_KEY: "k",
+      ANTHROPIC_BASE_URL: provider.url,
+      GOOGLE_API_KEY: "k",
+      GOOGLE_BASE_URL: provider.url,
+      OLLAMA_BASE_URL: provider.url,
+    },
+  });
   owner = await feeds.register("owner");
 });
 // What a test listened to costs calls in the next one.
@@ -125,6 +135,25 @@ it("a plain feed is analysed while its owner wants it", async () => {
   expect(await tokensUsed(stranger)).toBe(0);
 });
 
+it.each([
+  ["openai", "openai"],
+  ["anthropic", "anthropic"],
+  ["gemini", "gemini"],
+  ["ollama", "ollama"],
+] as const)("a feed that names %s is analysed by it, over its own protocol", async (name, protocol) => {
+  const feedId = await topicFeed(`by ${name}`.replace(" ", "-"), { provider: name });
+  const socket = await login(owner);
+  const before = provider.calls(protocol).length;
+  await socket.ask({ type: "subscribe-topic", payload: { feedId, topic: "ETH" } });
+  const { payload } = await socket.frame("an analysis", ({ type }) => type === "llm-intelligence");
+  expect(payload).toMatchObject({ feedId, topic: "ETH", analysis: "Prices are  rising.", provider: name });
+  expect(provider.calls(protocol).length - before).toBe(1);
+  await socket.ask({ type: "llm-query", payload: { feedId, topic: "ETH", question: "Up?", provider: name } });
+  const answer = await socket.frame("an answer", ({ type }) => type === "llm-response");
+  expect(answer.payload).toMatchObject({ answer: "Prices are  rising.", provider: name });
+  expect(provider.calls(protocol).length - before).toBe(2);
+});
+
 it("questions are answered in order on the socket and on REST; everything is billed alike (W19)", async () => {
   const asker = await feeds.register("asker");
   const feedId = await topicFeed("asked", { isPublic: true });
@@ -152,7 +181,7 @@ it("questions are answered in order on the socket and on REST; everything is bil
 });
 
 it("the owner's bill is what the provider counted, once per call", async () => {
-  // Every call of the owner's feeds so far was automatic; three were the asker's.
-  const automatic = provider.calls().length - 3;
-  await until("the bills", async () => (await tokensUsed(owner)) === automatic * TOKENS_PER_CALL);
+  // Three calls were the asker's.
+  const paid = provider.calls().length - 3;
+  await until("the bills", async () => (await tokensUsed(owner)) === paid * TOKENS_PER_CALL);
 });
