@@ -21,6 +21,7 @@ class World {
   time = T0;
   readonly begun: Begun[] = [];
   readonly told: string[] = [];
+  readonly gone: string[] = [];
   /** Ends every run at once with this; undefined: the test ends them. */
   atOnce: Ended | undefined = ANSWERED;
   isOwner = true;
@@ -67,6 +68,7 @@ class World {
       },
       tell: async (ref, error) => void this.told.push(`${ref.topic ?? "-"}: ${error}`),
       onEnded: () => undefined,
+      onGone: (ref) => void this.gone.push(ref.topic ?? "-"),
       now: () => this.time,
       after: (ms, call) => {
         const timer = { at: this.time + ms, call };
@@ -192,6 +194,7 @@ describe("a topic somebody listens to", () => {
     expect(world.begun[0]?.signal.aborted).toBe(false);
     world.listen(BTC, 0);
     expect(world.begun[0]?.signal.aborted).toBe(true);
+    expect(world.gone).toEqual(["BTC"]);
     expect(world.loops.stats()).toMatchObject({ loops: 0, running: 0 });
     await world.pass(60_000, "BTC");
     expect(world.begun).toHaveLength(1);

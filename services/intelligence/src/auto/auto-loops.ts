@@ -27,6 +27,8 @@ export interface LoopDeps {
   /** The topic failed so often that its listeners should know. Never rejects. */
   tell(ref: TopicRef, error: string): Promise<void>;
   onEnded(ended: Ended): void;
+  /** The loop of the topic is gone; a later one begins without its past. */
+  onGone(ref: TopicRef): void;
   /** ms; never jumps. */
   now(): number;
   /** Calls back once after `ms`. @returns function that forgets it. */
@@ -158,6 +160,7 @@ export class AutoLoops {
 
   #unlisten(loops: Map<string, TopicRef>, key: string, ref: TopicRef): void {
     loops.delete(key);
+    this.#deps.onGone(ref);
     if (!this.#schedule.unlisten(ref)) return;
     for (const call of this.#calls.values()) if (call.key === key) call.leave.abort(new Error("nobody listens"));
   }

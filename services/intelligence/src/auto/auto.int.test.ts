@@ -131,7 +131,7 @@ describe("a topic", () => {
   }, 60_000);
 
   it("is not analysed when the quota is used up; its listeners are told once (W19)", async () => {
-    await system.start();
+    const instance = await system.start();
     Object.assign(system.usageOf("alice"), { tokensUsed: 10, limit: 10, overdraftAllowed: false });
     await system.feed(feedRecord(FEED, { queryInterval: 5 }));
     await put(1);
@@ -150,6 +150,11 @@ describe("a topic", () => {
       [feedKeys.topic(other, TOPIC), "llm-intelligence"],
     ]);
     expect(system.provider.calls()).toHaveLength(1);
+    // Who listens after everybody left was told nothing yet.
+    edge.listen();
+    await until("no loop is left", () => (instance.service.status()["auto"] as { loops: number }).loops === 0);
+    edge.listen(KEY);
+    expect((await analysed(3))[2]?.wire["payload"]).toMatchObject({ error: "token quota exceeded" });
     expect(system.additions.map(({ tenantId }) => tenantId)).toEqual(["bob"]);
   });
 
@@ -247,7 +252,7 @@ describe("a crash", () => {
     await pool.end();
   }, 60_000);
 
-  it("of a database between two ticks loses no bill: what is settled and owed is sent later, once", async () => {
+  it("between settlement and bill loses no bill: it is sent later, once", async () => {
     await system.start();
     const pool = await openPool({ url: system.databaseUrl, max: 1, applicationName: "test", log: quietLogger() });
     await pool.query(

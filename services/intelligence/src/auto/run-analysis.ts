@@ -95,6 +95,11 @@ export class AnalysisRunner {
     }
   }
 
+  /** Who listens to the topic from now on was told nothing yet. */
+  forget(ref: TopicRef): void {
+    this.#noticed.delete(analysisKey(ref));
+  }
+
   /** Bills on their way are sent. */
   async settled(): Promise<void> {
     await Promise.all(this.#bills);

@@ -69,6 +69,7 @@ export function startAuto(deps: AutoDeps): Auto {
     run: (run, signal, waitMs) => runner.run(run, signal, waitMs),
     tell: (ref, error) => runner.tell(ref, error),
     onEnded: (ended) => metrics.ended(ended),
+    onGone: (ref) => runner.forget(ref),
     laneCount: deps.laneCount,
     settings: deps.settings,
   });
