@@ -1,6 +1,6 @@
 /**
  * Test projects by what they need (docs/testing.md): `unit` nothing, `integration` NATS and PostgreSQL, `e2e` and `fault` the whole system,
- * `model` reference models. Two cores are the reference machine, so at most two files run at once and the system tests one by one.
+ * `model` reference models. Two cores are the reference machine, so at most two files run at once (three that mostly wait) and the system tests one by one.
  */
 import { defineConfig } from "vitest/config";
 
@@ -29,6 +29,8 @@ export default defineConfig({
           globalSetup,
           testTimeout: 30_000,
           hookTimeout: 60_000,
+          // They wait for leases and timers more than they compute.
+          maxWorkers: 3,
           sequence: { groupOrder: 1 },
         },
       },
