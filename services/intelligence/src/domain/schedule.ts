@@ -174,13 +174,14 @@ export class Schedule {
     this.#running -= 1;
     loop.state = "idle";
     loop.run = undefined;
-    if (outcome !== "failed") {
-      if (outcome === "answered") loop.failures = 0;
+    if (outcome === "answered") {
+      loop.failures = 0;
       return { tellFailure: false };
     }
-    loop.failures += 1;
-    // What could not be analysed is still new.
+    // What was not analysed is still new: also when somebody else had this tick, because newer messages may have come since they looked.
     loop.analysed = NOTHING;
+    if (outcome === "not_needed") return { tellFailure: false };
+    loop.failures += 1;
     const over = loop.failures - this.#options.patience;
     if (over < 0) return { tellFailure: false };
     const intervalMs = this.#feed(loop.feedId, 0).intervalMs;
