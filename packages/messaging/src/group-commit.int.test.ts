@@ -100,7 +100,7 @@ it("a server that is silent for longer than an attempt stores each event once", 
   const commit = open();
   const running = load(commit);
   await until("some progress", () => running.count() > 200);
-  server.pause();
+  await server.pause();
   await until("attempts have timed out", () => commit.stats().retries >= 3);
   server.resume();
   const before = running.count();
@@ -130,7 +130,7 @@ it("a full lane refuses loudly and disturbs no other lane", async () => {
 
 it("while the server is gone appends wait up to their deadline, then are refused; admission says down", async () => {
   const commit = open({ deadlineMs: 300 });
-  server.pause();
+  await server.pause();
   const before = performance.now();
   await expect(commit.append(0, "a")).rejects.toMatchObject({ code: "unavailable" });
   expect(performance.now() - before).toBeGreaterThanOrEqual(250);

@@ -94,7 +94,7 @@ it("times out when the server is silent, and the retry finds the message stored 
     attemptTimeoutMs: 100,
     log: quietLogger(),
   });
-  server.pause();
+  await server.pause();
   const appended = commit.append(0, "once");
   await expect(publisher.publish("p.silent", "x", { timeoutMs: 50 })).rejects.toMatchObject({ code: "timeout", retryable: true });
   await until("attempts have timed out", () => commit.stats().retries > 1);

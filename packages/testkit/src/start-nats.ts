@@ -3,6 +3,7 @@
  * Can be killed and paused by its own pid; a killed one comes back by itself on the same port and store.
  */
 import { onFreePorts, type NatsUserConfig, resolveNatsServer, startNatsServer } from "@headwater/embedded";
+import { pauseProcess } from "./pause-process.ts";
 import { makeTempDir } from "./temp-dir.ts";
 
 export interface TestNats {
@@ -11,8 +12,8 @@ export interface TestNats {
   pid(): number;
   /** SIGKILL. The supervisor restarts it; connections see a disconnect and a reconnect. */
   kill(): void;
-  /** SIGSTOP: connections stay open and silent. */
-  pause(): void;
+  /** SIGSTOP: connections stay open and silent. Resolves when no thread of the server runs any more. */
+  pause(): Promise<void>;
   resume(): void;
   stop(): Promise<void>;
 }
@@ -33,7 +34,7 @@ export async function startNats(options: { users?: NatsUserConfig[]; maxFileByte
     monitorUrl: server.monitorUrl,
     pid,
     kill: () => void process.kill(pid(), "SIGKILL"),
-    pause: () => void process.kill(pid(), "SIGSTOP"),
+    pause: () => pauseProcess(pid()),
     resume: () => void process.kill(pid(), "SIGCONT"),
     async stop() {
       await server.stop();

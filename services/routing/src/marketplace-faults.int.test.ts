@@ -20,7 +20,7 @@ it("keeps a change while the broker is silent, and tells it once when it is back
   // The login is known, as it is for everybody who was here a moment ago.
   await routing.call("GET", "/api/marketplace/my-feeds", { as: dev });
   const told = routing.told(feedId);
-  routing.broker.pause();
+  await routing.broker.pause();
   try {
     const changed = await routing.call("PUT", `${FEEDS}/${feedId}`, { as: dev, body: { name: "While it was silent" } });
     expect(changed.status).toBe(200);

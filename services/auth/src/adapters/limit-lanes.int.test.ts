@@ -119,7 +119,7 @@ describe("shared limits", () => {
     await hasAll(await owner("auth-0"));
     const one = await client("edge-0");
     expect(await one.take("http:login:a:slow", { rate: 1, burst: 1 })).toEqual({ ok: true });
-    server.pause();
+    await server.pause();
     try {
       const times: number[] = [];
       for (let i = 0; i < 20; i++) {

@@ -57,7 +57,7 @@ describe("faults", () => {
 
   it("answers 503 in time when the broker hangs, and recovers", async () => {
     h = await startHarness({ config: { appendDeadlineMs: 300 } });
-    h.nats.pause();
+    await h.nats.pause();
     const answer = await h.send({ body: { events: [event({ visitorId: "vis_hang" })] } });
     h.nats.resume();
     expect([answer.status, answer.body["error"], answer.headers["retry-after"]]).toStrictEqual([503, "overloaded", "1"]);

@@ -141,7 +141,7 @@ describe("an instance that cannot renew its lease", () => {
     for (const id of feeds) await h.put(feedRecord(id, { url: `${h.upstream.url}/${id}` }));
     await until("all connected", () => h.upstream.open().length === feeds.length);
     const pausedAt = performance.now();
-    h.nats.pause();
+    await h.nats.pause();
     await until("all closed", () => h.upstream.open().length === 0, 8_000);
     // The lease itself ends 5 s after its last renewal.
     expect(performance.now() - pausedAt).toBeLessThan(5_000);
