@@ -23,14 +23,13 @@ it("is deterministic, and neighbours look unrelated", () => {
 
 it("no changed, cut or foreign text opens", () => {
   const text = seal.seal("t1", cursor);
-  fc.assert(
-    fc.property(fc.nat(text.length - 4), fc.constantFrom(..."ABCDEFabcdef0123-_"), (i, char) => {
-      const changed = text.slice(0, i + 3) + char + text.slice(i + 4);
-      const opened = seal.open("t1", changed, SURFACE_CODES.signals);
-      // The last character carries unused bits, so another spelling of the same bytes is the same cursor.
-      expect(opened === undefined || JSON.stringify(opened) === JSON.stringify(cursor)).toBe(true);
-    }),
-  );
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  // Every other character at every place, the last one's unused bits included.
+  for (let i = 3; i < text.length; i++) {
+    for (const char of alphabet.replace(text.charAt(i), "")) {
+      expect(seal.open("t1", text.slice(0, i) + char + text.slice(i + 1), SURFACE_CODES.signals)).toBeUndefined();
+    }
+  }
   fc.assert(
     fc.property(fc.string(), (any) => {
       expect(seal.open("t1", any, SURFACE_CODES.signals)).toBeUndefined();

@@ -32,6 +32,8 @@ export function createCursorSeal(secret: string): CursorSeal {
       if (!text.startsWith(PREFIX) || text.length > 64 || !/^[A-Za-z0-9_-]+$/.test(text)) return undefined;
       const sealed = Buffer.from(text.slice(PREFIX.length), "base64url");
       if (sealed.length !== IV_BYTES + CURSOR_PAYLOAD_BYTES) return undefined;
+      // The last character has four bits that decode to nothing: a cursor has one spelling, or a changed one would pass for ours.
+      if (sealed.toString("base64url") !== text.slice(PREFIX.length)) return undefined;
       const iv = sealed.subarray(0, IV_BYTES);
       const payload = applyKeystream(iv, sealed.subarray(IV_BYTES));
       if (!timingSafeEqual(iv, syntheticIv(tenantId, payload))) return undefined;
