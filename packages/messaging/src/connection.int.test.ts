@@ -37,6 +37,17 @@ it("drains while the server is gone", async () => {
   expect(nats.closed).toBe(true);
 });
 
+it("drains while the server goes away", async () => {
+  const server = await startNats();
+  const nats = await openNats({ url: server.url, name: "test", log: quietLogger() });
+  await server.pause();
+  const drained = nats.drain();
+  server.kill();
+  await drained;
+  expect(nats.closed).toBe(true);
+  await server.stop();
+});
+
 it("gives up the first connect in time", async () => {
   const url = `nats://127.0.0.1:${await freePort()}`;
   await expect(openNats({ url, name: "test", log: quietLogger(), connectWithinMs: 200 })).rejects.toThrow();

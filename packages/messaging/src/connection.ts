@@ -121,9 +121,14 @@ class Link implements Nats {
   }
   async drain(): Promise<void> {
     if (this.connection.isClosed() || this.connection.isDraining()) return;
-    // A drain waits for the server; without one there is nothing to wait for.
-    if (this.#up) await this.connection.drain();
-    else await this.connection.close();
+    // A drain waits for the server; without one, or when it goes meanwhile, there is nothing to wait for.
+    if (!this.#up) return this.connection.close();
+    try {
+      await this.connection.drain();
+    } catch (error) {
+      this.#log.warn({ err: error }, "nats.drain_failed");
+      await this.connection.close();
+    }
   }
   onStatus(listener: (event: ConnectionEvent) => void): () => void {
     this.#listeners.add(listener);
