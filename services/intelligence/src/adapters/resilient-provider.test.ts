@@ -118,6 +118,18 @@ describe("deadline", () => {
     expect(tries).toBe(2);
   });
 
+  it.each([
+    ["a caller with less patience shortens it", 1_000, 1_000],
+    ["a caller with more does not lengthen it", 60_000, 5_000],
+  ])("%s, retry included", async (_, withinMs, expected) => {
+    const call = outcome(wrap(fails(http(500)), hangs).complete(request({ withinMs })));
+    await vi.advanceTimersByTimeAsync(expected - 1);
+    expect(tries).toBe(2);
+    expect(vi.getTimerCount()).toBe(1);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await call).toMatchObject({ code: "timeout", message: "timed out" });
+  });
+
   it("leaves no timer behind", async () => {
     await wrap(answers).complete(request());
     expect(vi.getTimerCount()).toBe(0);
@@ -180,6 +192,16 @@ describe("circuit breaker", () => {
     await vi.advanceTimersByTimeAsync(1_000);
     expect(await outcome(provider.complete(request()))).toEqual(DONE);
     expect(provider.isPaused()).toBe(false);
+  });
+
+  it("opens when the provider takes longer than callers have patience", async () => {
+    const provider = wrap(hangs);
+    for (let at = 0; at < 3; at++) {
+      const call = outcome(provider.complete(request({ withinMs: 1_000 })));
+      await vi.advanceTimersByTimeAsync(1_000);
+      await call;
+    }
+    expect(provider.isPaused()).toBe(true);
   });
 
   it.each([

@@ -2,8 +2,6 @@
  * Around every provider: one deadline over all tries, one retry with jitter when the provider was busy or broken and nothing was told yet,
  * a circuit breaker, a cap on the answer's length, and cancellation that does not wait for the provider. Tests: resilient-provider.test.ts.
  */
-import { clearTimeout, setTimeout as startTimer } from "node:timers";
-import { setTimeout } from "node:timers/promises";
 import { BREAKER_LIMITS, type BreakerLimits, CircuitBreaker } from "../domain/circuit-breaker.ts";
 import {
   type Completion,
@@ -64,9 +62,10 @@ export function resilient(provider: Provider, options: ResilienceOptions): Resil
   }
 
   async function withDeadline(request: CompletionRequest): Promise<Completion> {
-    const deadline = options.monotonicMs() + options.timeoutMs;
+    const timeoutMs = Math.min(options.timeoutMs, request.withinMs ?? Number.POSITIVE_INFINITY);
+    const deadline = options.monotonicMs() + timeoutMs;
     const stop = new AbortController();
-    const timer = startTimer(() => stop.abort(new ProviderError("timeout", "timed out")), options.timeoutMs);
+    const timer = setTimeout(() => stop.abort(new ProviderError("timeout", "timed out")), timeoutMs);
     const leave = (): void => stop.abort(new ProviderError("cancelled", "cancelled"));
     request.signal.addEventListener("abort", leave, { once: true });
     let told = 0;
@@ -98,7 +97,7 @@ export function resilient(provider: Provider, options: ResilienceOptions): Resil
       const waitMs = failure.retryAfterMs ?? RETRY_DELAY_MS * (0.5 + options.random() / 2);
       const isHopeless = waitMs > MAX_RETRY_AFTER_MS || options.monotonicMs() + waitMs >= deadline;
       if (request.signal.aborted || hasTold() || !isRetryable(failure) || isHopeless) throw failure;
-      await orAborted(setTimeout(waitMs, undefined, { signal: request.signal }), request.signal);
+      await pause(waitMs, request.signal);
       return capped(await orAborted(provider.complete(request), request.signal));
     }
   }
@@ -119,6 +118,12 @@ function withUsage(error: ProviderError, usage: Usage | undefined): ProviderErro
   if (error.usage !== undefined || usage === undefined) return error;
   const { status, retryAfterMs, cause } = error;
   return new ProviderError(error.code, error.message, { status, retryAfterMs, cause, usage });
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  return orAborted(promise, signal).finally(() => clearTimeout(timer));
 }
 
 /** Settles at once when the signal says so, even if the provider's client does not. */

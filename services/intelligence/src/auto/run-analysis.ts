@@ -1,6 +1,6 @@
 /**
  * One automatic analysis: newest window, reservation, provider, settlement, bill, frame. Who owns the feed pays. A crash at any place costs at
- * most one bill and never asks twice for the same tick. Tests: auto.int.test.ts.
+ * most one bill and never asks twice for the same tick. Tests: run-analysis.test.ts, auto.int.test.ts.
  */
 import type { Logger } from "@headwater/runtime";
 import { laneOf, type FeedRecord } from "@headwater/protocol";
@@ -172,9 +172,8 @@ export class AnalysisRunner {
     const row = { id, lane: laneOf(feedId, this.#deps.laneCount), epoch, feedId, tenantId: feed.tenantId, tick };
     if (!(await store.reserve({ ...row, provider: provider.id, model: provider.model }))) return { end: "taken", outcome: "not_needed" };
     const begun = this.#deps.now();
-    this.#deps.onAsked(begun - run.dueAt);
     const prompt = buildPrompt({ feed, topic, entries: window.entries, memory: memory.recall(feedId, topic) });
-    const deadline = AbortSignal.timeout(settings.timeoutMs);
+    this.#deps.onAsked(this.#deps.now() - run.dueAt);
     let completion: Completion;
     try {
       completion = await provider.complete({
@@ -183,19 +182,18 @@ export class AnalysisRunner {
         material: prompt.material,
         maxTokens: settings.maxTokens,
         temperature: settings.temperature,
-        signal: AbortSignal.any([signal, deadline]),
+        signal,
+        withinMs: settings.timeoutMs,
       });
     } catch (error) {
       free();
       if (!(error instanceof ProviderError)) throw error;
-      const isOver = deadline.aborted && !signal.aborted;
-      const failure = isOver ? new ProviderError("timeout", "timed out", { usage: error.usage }) : error;
-      const tokens = this.#billable(provider, failure.usage?.totalTokens ?? 0);
+      const tokens = this.#billable(provider, error.usage?.totalTokens ?? 0);
       const isCancelled = signal.aborted;
       await this.#settle(asked, { id, outcome: isCancelled ? "cancelled" : "failed", tokens, durationMs: this.#deps.now() - begun });
       if (isCancelled) return { end: "cancelled", outcome: "not_needed" };
-      log.warn({ feedId, provider: provider.id, code: failure.code, status: failure.status }, "auto.provider_failed");
-      return { end: "failed", outcome: "failed", error: failureText(provider.id, failure).message };
+      log.warn({ feedId, provider: provider.id, code: error.code, status: error.status }, "auto.provider_failed");
+      return { end: "failed", outcome: "failed", error: failureText(provider.id, error).message };
     }
     free();
     const tokens = this.#billable(provider, completion.usage.totalTokens);

@@ -14,8 +14,10 @@ export interface CompletionRequest {
   messages: readonly ChatMessage[];
   maxTokens: number;
   temperature: number;
-  /** Ends the call within a second, whatever the provider does. */
+  /** The caller leaves: ends the call within a second, whatever the provider does, and says nothing about the provider. */
   signal: AbortSignal;
+  /** Less patience than the provider's own deadline, ms. Taking longer is the provider's failure, as its deadline is. */
+  withinMs?: number | undefined;
   /** Given: the answer is streamed, pieces in order, and their concatenation is `text`. */
   onToken?: ((piece: string) => void) | undefined;
   /** What the prompt was made of. Network providers send the prompt only; the builtin analyst reads this instead of it. */
