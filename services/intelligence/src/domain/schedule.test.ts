@@ -90,7 +90,7 @@ describe("one topic", () => {
     const schedule = make();
     schedule.listen(A, NEW, T0);
     const runs = schedule.take(T0 + 45_000);
-    expect(runs).toMatchObject([{ dueAt: T0 + 41_500, tick: tickOf(T0 + 41_500, 10_000) }]);
+    expect(runs).toMatchObject([{ dueAt: T0 + 41_500 }]);
     expect(schedule.nextAt()).toBe(T0 + 51_500);
     expect(schedule.stats().skipped.late).toBe(4);
   });
@@ -109,7 +109,16 @@ describe("one topic", () => {
     expect(schedule.stats()).toMatchObject({ loops: 1, running: 0 });
   });
 
-  it("taken over from another instance begins at its own place in the interval", () => {
+  it("taken over from another instance begins at its own place in the interval, whoever takes it and when", () => {
+    const due = [T0, T0 + 3_000, T0 + 77_777.7].map((now) => {
+      const schedule = make();
+      schedule.listen(A, { ...NEW, isNew: false }, now);
+      const at = schedule.nextAt() ?? 0;
+      expect(at).toBeGreaterThan(now);
+      expect(at).toBeLessThanOrEqual(now + 10_000);
+      return at % 10_000;
+    });
+    expect(new Set(due).size).toBe(1);
     const schedule = make(1_000);
     for (let at = 0; at < 1_000; at++) schedule.listen({ feedId: "f", topic: String(at) }, { ...NEW, isNew: false }, T0);
     const perSecond = Array.from({ length: 10 }, (_, second) => schedule.take(T0 + second * 1_000 + 999).length);
@@ -210,8 +219,72 @@ describe("slots", () => {
 });
 
 it("two instances meet in the same tick, and two ticks of one loop never do", () => {
-  expect(tickOf(T0 + 1_500, 10_000)).toBe(tickOf(T0 + 9_999, 10_000));
-  expect(new Set(Array.from({ length: 50 }, (_, at) => tickOf(T0 + 1_500 + at * 5_000, 5_000))).size).toBe(50);
+  expect(tickOf(0, 10_000, T0 + 1_500)).toBe(tickOf(0, 10_000, T0 + 9_999));
+  expect(tickOf(4_000, 10_000, T0 + 3_999)).not.toBe(tickOf(4_000, 10_000, T0 + 4_000));
+  for (const place of [0, 1_499, 1_500, 1_501, 0xffff_ffff])
+    expect(new Set(Array.from({ length: 50 }, (_, at) => tickOf(place, 5_000, T0 + 1_500 + at * 5_000))).size).toBe(50);
+});
+
+describe("many topics whose listeners come at the same moment", () => {
+  const COUNT = 1_000;
+  /** Start times and ticks by topic, all answered at once, with a message before each. */
+  function run(count: number, forMs: number, intervalMs = 10_000): Map<string, { at: number; tick: string }[]> {
+    const schedule = make(Number.POSITIVE_INFINITY);
+    for (let at = 0; at < count; at++) schedule.listen({ feedId: `f${at % 10}`, topic: `T${at}` }, { ...NEW, intervalMs }, T0 + 0.25);
+    const seen = new Map<string, { at: number; tick: string }[]>();
+    for (let now = schedule.nextAt() ?? Number.NaN; now <= T0 + forMs; now = schedule.nextAt() ?? Number.NaN)
+      for (const begun of schedule.take(now)) {
+        const key = `${begun.feedId}/${begun.topic}`;
+        seen.set(key, [...(seen.get(key) ?? []), { at: now - T0, tick: begun.tick }]);
+        schedule.finished(begun, "answered", now);
+        schedule.arrived(begun, now, now);
+      }
+    return seen;
+  }
+
+  it.each([5_000, 10_000, 60_000])("all begin soon, then move apart and keep their interval (%i ms)", (intervalMs) => {
+    const seen = [...run(COUNT, 12 * intervalMs, intervalMs).values()];
+    expect(seen).toHaveLength(COUNT);
+    const second = new Map<number, number>();
+    for (const starts of seen) {
+      expect(starts[0]?.at).toBe(1_500);
+      const gaps = starts.slice(1).map(({ at }, i) => at - (starts[i]?.at ?? 0));
+      // Never later than the interval, and not so soon that it costs another analysis each time.
+      expect(Math.max(...gaps)).toBeLessThanOrEqual(intervalMs);
+      expect(Math.min(...gaps)).toBeGreaterThanOrEqual(intervalMs / 2);
+      expect(gaps.slice(5)).toEqual(gaps.slice(5).map(() => intervalMs));
+      expect(new Set(starts.map(({ tick }) => tick)).size).toBe(starts.length);
+      const tenth = Math.floor((starts[1]?.at ?? 0) / (intervalMs / 20));
+      second.set(tenth, (second.get(tenth) ?? 0) + 1);
+    }
+    // Already the second ones come over half of the interval, the later ones over all of it.
+    expect(Math.max(...second.values())).toBeLessThan((1.5 * COUNT) / 10);
+    const late = new Map<number, number>();
+    for (const starts of seen) {
+      const part = Math.floor(((starts.at(-1)?.at ?? 0) % intervalMs) / (intervalMs / 20));
+      late.set(part, (late.get(part) ?? 0) + 1);
+    }
+    expect(late.size).toBe(20);
+    expect(Math.max(...late.values())).toBeLessThan((1.5 * COUNT) / 20);
+  });
+
+  it("few keep their interval to the millisecond", () => {
+    for (const starts of run(50, 60_000).values())
+      expect(starts.map(({ at }) => at)).toEqual([1_500, 11_500, 21_500, 31_500, 41_500, 51_500]);
+  });
+
+  it("are not all due at once when their interval becomes shorter", () => {
+    const schedule = make(Number.POSITIVE_INFINITY);
+    for (let at = 0; at < COUNT; at++) schedule.listen({ feedId: "a", topic: `T${at}` }, { ...NEW, intervalMs: 60_000 }, T0);
+    expect(schedule.take(T0 + 1_500)).toHaveLength(COUNT);
+    schedule.changeInterval("a", 5_000, T0 + 20_000);
+    const perSecond = Array.from({ length: 5 }, (_, second) => {
+      const runs = schedule.take(T0 + 20_000 + (second + 1) * 1_000);
+      return runs.length + schedule.stats().skipped.running;
+    });
+    expect(perSecond[0]).toBeLessThan(300);
+    expect(perSecond[4]).toBe(COUNT);
+  });
 });
 
 it("holds its promises whatever happens", () => {
@@ -229,8 +302,9 @@ it("holds its promises whatever happens", () => {
     fc.record({ kind: fc.constant("wait" as const), ms: fc.nat(20_000) }),
   );
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const schedule = make(2);
+    fc.property(fc.array(step, { maxLength: 60 }), fc.constantFrom(0, 50), (steps, crowd) => {
+      const schedule = new Schedule({ ...SCHEDULE_OPTIONS, slots: 2, crowd });
+      const ticks = new Map<string, string>();
       const listened = new Set<string>();
       let running: Run[] = [];
       let now = T0;
@@ -244,6 +318,7 @@ it("holds its promises whatever happens", () => {
           const wasRunning = running.some((run) => name(run) === name(action.topic));
           expect(schedule.unlisten(action.topic)).toBe(wasRunning);
           listened.delete(name(action.topic));
+          ticks.delete(name(action.topic));
           running = running.filter((run) => name(run) !== name(action.topic));
         } else if (action.kind === "arrived") schedule.arrived(action.topic, ++position, now);
         else if (action.kind === "interval") schedule.changeInterval(action.topic.feedId, action.intervalMs, now);
@@ -259,6 +334,10 @@ it("holds its promises whatever happens", () => {
           expect(listened).toContain(name(run));
           expect(running.map(name)).not.toContain(name(run));
           expect(run.dueAt).toBeLessThanOrEqual(now);
+          const [seconds = "", number = ""] = run.tick.split(":");
+          const [lastSeconds, lastNumber] = (ticks.get(name(run)) ?? ":").split(":");
+          if (seconds === lastSeconds) expect(Number(number)).toBeGreaterThan(Number(lastNumber));
+          ticks.set(name(run), run.tick);
           running.push(run);
         }
         expect(running.length).toBeLessThanOrEqual(2);

@@ -1,6 +1,7 @@
 /**
  * When which topic is analysed automatically. One loop per topic somebody listens to: a first run soon after the first listener, then one tick
- * per interval. A tick with nothing new, with its topic still running, or not yet started when the next one comes is skipped and counted; the
+ * per interval. Every topic has a place of its own in the interval, the same for every instance: there begins what was taken over, and there
+ * many loops move to, so that topics whose listeners came together do not stay together. A tick with nothing new, with its topic still running, or not yet started when the next one comes is skipped and counted; the
  * window is taken when a run starts, so the newest one wins. Feeds take turns for the slots. Time comes in; who runs it owns the timer and the
  * calls. Pure. Tests: schedule.test.ts.
  */
@@ -14,9 +15,11 @@ export interface ScheduleOptions {
   /** Failures in a row after which a topic is asked less often. */
   patience: number;
   maxBackoffMs: number;
+  /** More loops than these move to their own places; fewer keep the interval to the millisecond from their first run on. */
+  crowd: number;
 }
 
-export const SCHEDULE_OPTIONS: Omit<ScheduleOptions, "slots"> = { firstDelayMs: 1_500, patience: 3, maxBackoffMs: 600_000 };
+export const SCHEDULE_OPTIONS: Omit<ScheduleOptions, "slots"> = { firstDelayMs: 1_500, patience: 3, maxBackoffMs: 600_000, crowd: 50 };
 
 export interface TopicRef {
   feedId: string;
@@ -27,7 +30,7 @@ export interface TopicRef {
 export interface Run extends TopicRef {
   /** When it should have started, ms. */
   dueAt: number;
-  /** Same for every instance that might run it: `<interval s>:<number of the interval since the epoch>`; part of the key of its reservation. */
+  /** Same for every instance that might run it: `<interval s>:<number of the topic's interval since the epoch>`; part of the key of its reservation. */
   tick: string;
 }
 
@@ -37,6 +40,9 @@ export type RunOutcome = "answered" | "failed" | "not_needed";
 
 interface Loop extends TopicRef {
   key: string;
+  /** Hash of the key: modulo the interval its place there. */
+  place: number;
+  /** Whole ms, so that no tick falls beside its number by a rounding error. */
   dueAt: number;
   slot: number;
   state: "idle" | "waiting" | "running";
@@ -86,25 +92,28 @@ export class Schedule {
     feed.intervalMs = intervalMs;
     for (const loop of feed.loops) {
       if (loop.lastTick === undefined || loop.failures >= this.#options.patience) continue;
-      loop.dueAt = Math.max(now, loop.lastTick + intervalMs);
+      const dueAt = loop.lastTick + intervalMs;
+      if (dueAt > now) loop.dueAt = dueAt;
+      else loop.dueAt = this.#isCrowded() ? nextPlace(loop.place, intervalMs, now) : Math.floor(now);
       this.#due.put(loop);
     }
   }
 
   /**
-   * Somebody listens to a topic now. `isNew` false: they did before this instance was responsible; then the loops of a feed are spread over the
-   * interval instead of starting all at once. `newest`: position of its newest message, -1 without one.
+   * Somebody listens to a topic now. `isNew` false: they did before this instance was responsible; then the loop begins at its own place in the
+   * interval, and many of them not all at once. `newest`: position of its newest message, -1 without one.
    */
   listen(ref: TopicRef, options: { intervalMs: number; newest: number; isNew: boolean }, now: number): void {
     const key = keyOf(ref);
     if (this.#loops.has(key)) return;
     const feed = this.#feed(ref.feedId, options.intervalMs);
-    const first = options.isNew ? this.#options.firstDelayMs : spread(key, feed.intervalMs);
+    const place = hash(key);
     const loop: Loop = {
       feedId: ref.feedId,
       topic: ref.topic,
       key,
-      dueAt: now + first,
+      place,
+      dueAt: options.isNew ? Math.floor(now) + this.#options.firstDelayMs : nextPlace(place, feed.intervalMs, now),
       slot: NOTHING,
       state: "idle",
       run: undefined,
@@ -143,7 +152,7 @@ export class Schedule {
     loop.newest = Math.max(loop.newest, position);
     if (!loop.isHungry) return;
     loop.isHungry = false;
-    loop.dueAt = now;
+    loop.dueAt = Math.floor(now);
     this.#due.put(loop);
   }
 
@@ -187,7 +196,7 @@ export class Schedule {
     const intervalMs = this.#feed(loop.feedId, 0).intervalMs;
     // Never less than the interval itself; the exponent is capped before it overflows.
     const pause = Math.max(intervalMs, Math.min(this.#options.maxBackoffMs, intervalMs * 2 ** Math.min(over + 1, 20)));
-    loop.dueAt = now + pause;
+    loop.dueAt = Math.floor(now) + pause;
     this.#due.put(loop);
     return { tellFailure: over === 0 };
   }
@@ -209,10 +218,10 @@ export class Schedule {
     const missed = Math.floor((now - loop.dueAt) / intervalMs);
     const dueAt = loop.dueAt + missed * intervalMs;
     loop.lastTick = dueAt;
-    loop.dueAt = dueAt + intervalMs;
+    loop.dueAt = dueAt + intervalMs - (this.#isCrowded() ? stepToPlace(loop.place, intervalMs, dueAt) : 0);
     this.#due.put(loop);
     this.#skip("late", missed);
-    const run: Run = { feedId: loop.feedId, topic: loop.topic, dueAt, tick: tickOf(dueAt, intervalMs) };
+    const run: Run = { feedId: loop.feedId, topic: loop.topic, dueAt, tick: tickOf(loop.place, intervalMs, dueAt) };
     if (loop.state === "running") return this.#skip("running", 1);
     if (loop.state === "waiting") {
       this.#skip("late", 1);
@@ -230,6 +239,10 @@ export class Schedule {
     this.#turns.add(loop.feedId);
   }
 
+  #isCrowded(): boolean {
+    return this.#loops.size > this.#options.crowd;
+  }
+
   #skip(reason: SkipReason, count: number): void {
     this.#skipped[reason] += count;
   }
@@ -243,18 +256,35 @@ export class Schedule {
   }
 }
 
-/** The number of the interval a tick falls into: two instances that ran the same one would meet in it. */
-export function tickOf(dueAt: number, intervalMs: number): string {
-  return `${intervalMs / 1_000}:${Math.floor(dueAt / intervalMs)}`;
+/**
+ * The number of the topic's own interval a tick falls into: two instances that ran the same one would meet in it. It begins at the topic's place,
+ * so a loop that moves there earlier and earlier has each number once.
+ */
+export function tickOf(place: number, intervalMs: number, dueAt: number): string {
+  return `${intervalMs / 1_000}:${intervalNumber(place, intervalMs, dueAt)}`;
+}
+
+function intervalNumber(place: number, intervalMs: number, at: number): number {
+  return Math.floor((at - (place % intervalMs)) / intervalMs);
+}
+
+/** First time after `now` at the topic's place. */
+function nextPlace(place: number, intervalMs: number, now: number): number {
+  return (place % intervalMs) + (intervalNumber(place, intervalMs, now) + 1) * intervalMs;
+}
+
+/** How much sooner the next tick comes: half of the way to the topic's place, so that no interval is shorter than half; the last bit at once. */
+function stepToPlace(place: number, intervalMs: number, dueAt: number): number {
+  const way = intervalMs - (nextPlace(place, intervalMs, dueAt) - dueAt);
+  return way <= intervalMs / 8 ? way : Math.floor(way / 2);
 }
 
 function keyOf({ feedId, topic }: TopicRef): string {
   return JSON.stringify([feedId, topic ?? null]);
 }
 
-/** A place in the interval that depends on the key only. */
-function spread(key: string, intervalMs: number): number {
+function hash(key: string): number {
   let state = 0x811c9dc5;
   for (let at = 0; at < key.length; at++) state = Math.imul(state ^ key.charCodeAt(at), 0x01000193) >>> 0;
-  return state % Math.max(1, intervalMs);
+  return state;
 }
