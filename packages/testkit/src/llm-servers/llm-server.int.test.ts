@@ -58,6 +58,20 @@ it("tells usage only when it is asked for, or counted at all", async () => {
   expect(await (await post("/v1/chat/completions", { stream: false })).text()).not.toContain("usage");
 });
 
+it("answers what it let hang when it is told to", async () => {
+  const release = Promise.withResolvers<void>();
+  server.behave({ kind: "hang", until: release.promise }, { kind: "status", status: 500 });
+  let isAnswered = false;
+  const waiting = post("/v1/chat/completions", {}).finally(() => (isAnswered = true));
+  await until("it hangs", () => server.open() === 1);
+  expect((await post("/v1/chat/completions", {})).status).toBe(500);
+  expect(isAnswered).toBe(false);
+  release.resolve();
+  const answer = await waiting;
+  expect(answer.status).toBe(200);
+  expect(await answer.text()).toContain("rising");
+});
+
 it("counts calls at once, and sees callers leave", async () => {
   server.behave({ kind: "hang" });
   const callers = [new AbortController(), new AbortController()];

@@ -17,8 +17,8 @@ export type LlmBehaviour =
   /** `everyMs`: pause before each piece of a stream, or before a whole answer. */
   | { kind: "answer"; pieces?: readonly string[]; delayMs?: number; everyMs?: number; hasUsage?: boolean }
   | { kind: "empty" }
-  /** Takes the request and says nothing. */
-  | { kind: "hang" }
+  /** Takes the request and says nothing; `until` is there: then it answers well. */
+  | { kind: "hang"; until?: Promise<void> }
   | { kind: "status"; status: number; headers?: Record<string, string>; body?: unknown }
   /** 200 with something that is not the protocol. */
   | { kind: "garbage"; text?: string }
@@ -109,6 +109,9 @@ export async function startLlmServer(options: LlmServerOptions = {}): Promise<Ll
     const begin = (): void => void res.writeHead(200, { "content-type": wire.streamType });
     switch (behaviour.kind) {
       case "hang":
+        if (behaviour.until === undefined) return;
+        await behaviour.until;
+        if (!res.destroyed) await perform({ kind: "answer" }, wire, model, call, res);
         return;
       case "status":
         return json(behaviour.status, behaviour.body ?? wire.error(behaviour.status, "the provider's own words"), behaviour.headers);
