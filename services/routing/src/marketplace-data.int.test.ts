@@ -83,6 +83,10 @@ describe("push", () => {
       };
       expect(message(await push(id, dev, { data: 1 }))).toEqual([413, "payload too large"]);
       answerPush = () => {
+        throw new RpcError("rate_limited", "too many messages", 429);
+      };
+      expect(message(await push(id, dev, { data: 1 }))).toEqual([429, "Rate limit exceeded. Please try again later."]);
+      answerPush = () => {
         throw new RpcError("unavailable", "service unavailable", 503);
       };
       expect(message(await push(id, dev, { data: 1 }))).toEqual([503, "service unavailable"]);

@@ -14,6 +14,8 @@ export type BudgetAnswer = "take" | "drop" | "drop_and_pause";
 /** Dropped messages per message of the rate within one window before reading stops. */
 const DROPS_PER_RATE = 1;
 const WINDOW_MS = 1_000;
+/** What one huge batch costs its feed at most: the limits hold over this time, and a feed is not silent for longer. */
+const MAX_DEBT_SECONDS = 60;
 
 export class FeedBudget {
   #rates: BudgetRates;
@@ -52,9 +54,10 @@ export class FeedBudget {
     return this.#dropsInWindow > this.#rates.messagesPerSecond * DROPS_PER_RATE ? "drop_and_pause" : "drop";
   }
 
-  /** More than was known when it was taken: what a compressed frame unpacked to. */
-  charge(bytes: number): void {
+  /** More than was known when it was taken: what a compressed frame unpacked to, the other elements of a batch. */
+  charge(bytes: number, messages = 0): void {
     this.#bytes -= bytes;
+    this.#messages = Math.max(this.#messages - messages, -MAX_DEBT_SECONDS * this.#rates.messagesPerSecond);
   }
 
   /** How long to stop reading after `drop_and_pause`, ms. */

@@ -2,10 +2,10 @@
  * Text of an upstream → messages of the log. Never throws; what cannot be a message is counted by reason. Pure.
  * Tests: upstream-text.test.ts.
  */
-import { oneLine } from "@headwater/protocol";
+import { type FeedRecord, oneLine } from "@headwater/protocol";
 
-/** `json`: source text of one value on one line, not `null`. */
-export type UpstreamMessage = { kind: "json" | "text"; text: string };
+/** `json`: source text of one value on one line, not `null`. `elements`: how many, of an array. */
+export type UpstreamMessage = { kind: "json" | "text"; text: string; elements?: number };
 
 /** Why something an upstream sent is not in the log. Keys of `FeedState.dropped` and of metrics. */
 export const DROP_REASONS = [
@@ -41,13 +41,21 @@ export const MAX_MESSAGES_PER_FRAME = 10_000;
 export function jsonOrText(text: string, into: Decoded): void {
   const trimmed = text.trim();
   if (trimmed === "" || trimmed === "null") return void into.dropped.push("empty");
+  let value: unknown;
   try {
-    JSON.parse(trimmed);
+    value = JSON.parse(trimmed);
   } catch {
     // Not JSON is no fault here: the contract makes it a text message.
     return void into.messages.push({ kind: "text", text });
   }
-  into.messages.push({ kind: "json", text: oneLine(trimmed) });
+  into.messages.push({ kind: "json", text: oneLine(trimmed), ...(Array.isArray(value) ? { elements: value.length } : {}) });
+}
+
+/** Messages that readers get of it: routing takes an array apart under a topic field that begins with a name. */
+export function messagesIn({ elements = 1 }: UpstreamMessage, feed: Pick<FeedRecord, "enableTopicRouting" | "topicField">): number {
+  const { topicField } = feed;
+  const isTakenApart = feed.enableTopicRouting && topicField !== undefined && !topicField.trim().startsWith("[");
+  return isTakenApart ? Math.max(1, elements) : 1;
 }
 
 export function plainText(text: string, into: Decoded): void {

@@ -103,6 +103,16 @@ describe("FeedBudget", () => {
     budget.charge(2_000);
     expect(budget.take(1, 500)).toBe("drop");
   });
+  it("makes a batch be paid back, a huge one for a minute", () => {
+    const budget = new FeedBudget(rates, 0);
+    expect(budget.take(1, 0)).toBe("take");
+    budget.charge(0, 49);
+    expect(budget.take(1, 4_000)).not.toBe("take");
+    expect(budget.take(1, 4_200)).toBe("take");
+    budget.charge(0, 1_000_000);
+    expect(budget.take(1, 64_000)).not.toBe("take");
+    expect(budget.take(1, 64_400)).toBe("take");
+  });
   it("asks for a pause when a second brings far too much, until the second is over", () => {
     const budget = new FeedBudget(rates, 0);
     const answers = Array.from({ length: 30 }, () => budget.take(1, 100));

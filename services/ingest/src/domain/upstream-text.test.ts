@@ -1,6 +1,6 @@
 /** Text of an upstream becomes messages. */
 import { describe, expect, it } from "vitest";
-import { type Decoded, jsonLines, jsonOrText, MAX_MESSAGES_PER_FRAME, plainText } from "./upstream-message.ts";
+import { type Decoded, jsonLines, jsonOrText, MAX_MESSAGES_PER_FRAME, messagesIn, plainText } from "./upstream-message.ts";
 
 const read = (how: (text: string, into: Decoded) => void, text: string): Decoded => {
   const into: Decoded = { messages: [], dropped: [] };
@@ -28,5 +28,26 @@ describe("text → messages", () => {
     });
     const many = read(jsonLines, "1\n".repeat(MAX_MESSAGES_PER_FRAME + 5));
     expect([many.messages.length, many.dropped]).toEqual([MAX_MESSAGES_PER_FRAME, ["size"]]);
+  });
+});
+
+describe("messages of an array", () => {
+  const batch = { kind: "json", text: "[1,2,3]", elements: 3 } as const;
+  it("are counted where it is read", () => {
+    expect(read(jsonOrText, "[1,2,3]").messages).toEqual([batch]);
+    expect(read(jsonLines, '[1,2,3]\n{"a":[1,2]}').messages).toEqual([batch, { kind: "json", text: '{"a":[1,2]}' }]);
+  });
+  it.each([
+    ["a field that begins with a name", { enableTopicRouting: true, topicField: "s" }, 3],
+    ["a field that begins with a position", { enableTopicRouting: true, topicField: " [-1].s" }, 1],
+    ["routing without a field", { enableTopicRouting: true }, 1],
+    ["no routing", { enableTopicRouting: false, topicField: "s" }, 1],
+  ])("are what readers get of it: %s", (_what, feed, expected) => {
+    expect(messagesIn(batch, feed)).toBe(expected);
+  });
+  it("are one when it is empty or no array", () => {
+    const feed = { enableTopicRouting: true, topicField: "s" };
+    expect(messagesIn({ kind: "json", text: "[]", elements: 0 }, feed)).toBe(1);
+    expect(messagesIn({ kind: "json", text: "{}" }, feed)).toBe(1);
   });
 });

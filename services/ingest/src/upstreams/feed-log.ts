@@ -4,6 +4,7 @@
  */
 import { encodeFeedLine, type FeedState, laneOf, MAX_UPSTREAM_MESSAGE_BYTES } from "@headwater/protocol";
 import { AppendError, type GroupCommit } from "@headwater/messaging";
+import type { FeedBudget } from "../domain/upstream-budget.ts";
 import type { DropReason, UpstreamMessage } from "../domain/upstream-message.ts";
 
 /** One feed under one epoch. Lives as long as the epoch does, because line numbers must not start again. */
@@ -18,6 +19,8 @@ export class FeedLedger {
   dropped: Partial<Record<DropReason, number>> = {};
   /** `dropped` has changed since the last state line. */
   hasNews = false;
+  /** Of what its owner pushes; from the first push on. */
+  pushBudget: FeedBudget | undefined;
 
   constructor(feedId: string, epoch: number) {
     this.feedId = feedId;

@@ -61,6 +61,23 @@ describe("a bad upstream", () => {
     });
   });
 
+  it("that sends batches is read at its limit of elements", async () => {
+    await expectGood(async () => {
+      const element = '{"s":"A"}';
+      const frame = `[${Array.from({ length: 500 }, () => element).join(",")}]`;
+      const routed = { enableTopicRouting: true, topicField: "s" };
+      const begin = performance.now();
+      const { id } = await bad({ flood: { perSecond: 200, frame } }, routed);
+      await until("drops are told three times", () => h.lines(id).filter((line) => line.kind === "state").length >= 5, 15_000);
+      const seconds = (performance.now() - begin) / 1_000;
+      // A second's worth in advance, then the rate, and one batch more than there is room for.
+      expect(h.messages(id).length).toBeGreaterThanOrEqual(2);
+      expect(h.messages(id).length * 500).toBeLessThanOrEqual(1_000 * (seconds + 2));
+      expect(dropped(id, "rate")).toBeGreaterThan(0);
+      await h.remove(id);
+    });
+  });
+
   it("that flaps is waited for longer and longer, under one number sequence", async () => {
     await expectGood(async () => {
       const { id, path } = await bad({ frames: ['{"hello":1}'], flapMs: 60 }, { reconnectionDelay: 50 });

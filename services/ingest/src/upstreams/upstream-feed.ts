@@ -5,7 +5,7 @@
 import type { FeedRecord, FeedSecrets, FeedState, FeedStatus } from "@headwater/protocol";
 import type { Clock, Logger } from "@headwater/runtime";
 import { type BudgetRates, FeedBudget } from "../domain/upstream-budget.ts";
-import type { DropReason } from "../domain/upstream-message.ts";
+import { type DropReason, messagesIn } from "../domain/upstream-message.ts";
 import { backoffMs, connectionKey, STABLE_MS } from "../domain/upstream-policy.ts";
 import type { Connection, ConnectionSpec, Connector } from "../adapters/upstreams/connector.ts";
 import type { FeedLedger, FeedLog } from "./feed-log.ts";
@@ -170,12 +170,16 @@ export class UpstreamFeed {
     const { messages, dropped, unpackedBytes } = decoder.decode(data, isBinary);
     if (unpackedBytes > bytes) this.#budget.charge(unpackedBytes - bytes);
     for (const reason of dropped) this.#drop(reason);
+    const record = this.#deps.recordOf(this.id);
     const ts = this.#deps.clock.now();
     let count = 0;
     for (const message of messages) {
       // The frame paid for the first.
       if (count > 0 && !this.#take(0)) this.#drop("rate");
-      else this.#deps.feedLog.message(this.#ledger, message, ts);
+      else {
+        if (record && message.elements !== undefined) this.#budget.charge(0, messagesIn(message, record) - 1);
+        this.#deps.feedLog.message(this.#ledger, message, ts);
+      }
       count++;
     }
     this.#deps.telemetry.received(count, bytes);

@@ -42,6 +42,23 @@ describe("push", () => {
     await until("the next", () => h.messages(FEED).at(-1) === "1");
     expect(h.lines(FEED).at(-1)).not.toHaveProperty("eventName");
   });
+  it("takes no more elements than the plan's messages", async () => {
+    const id = "65f789abc1230a1b2c3d4e60";
+    const batch = `[${Array.from({ length: 40_000 }, () => '{"s":"A"}').join(",")}]`;
+    await h.put(feedRecord(id, { hasSubscriptions: false, enableTopicRouting: true, topicField: "s" }));
+    const pushTo = (json: string): Promise<unknown> =>
+      refusal(callLane(h.link, "upstreams", laneOf(id), "push", { feedId: id, json }, { deadlineMs: 8_000 }));
+    await until("the record is known", async () => (await pushTo(batch)) === undefined);
+    expect(await pushTo('{"s":"A"}')).toEqual([429, "rate_limited"]);
+    await h.limit({ feedMessagesPerSecond: 1_000_000 });
+    await until("a larger plan has paid it back", async () => (await pushTo('{"s":"B"}')) === undefined);
+    // Positions: the array is one message.
+    await h.put(feedRecord(FEED, { hasSubscriptions: false, eventName: "tick", enableTopicRouting: true, topicField: "[0].s" }));
+    expect([await refusal(push({ feedId: FEED, json: batch })), await refusal(push({ feedId: FEED, json: batch }))]).toEqual([
+      undefined,
+      undefined,
+    ]);
+  });
   it.each([
     ["null", { feedId: FEED, json: "null" }, [400, "invalid_payload"]],
     ["no JSON", { feedId: FEED, json: "{" }, [400, "invalid_payload"]],

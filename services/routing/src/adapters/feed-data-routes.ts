@@ -19,7 +19,7 @@ import {
   sendJsonText,
   unavailable,
 } from "./marketplace-ports.ts";
-import { PeerAway, PushTooLarge } from "./peers.ts";
+import { PeerAway, PushTooFast, PushTooLarge } from "./peers.ts";
 
 const DEFAULT_BUFFER = 200;
 const MAX_BUFFER = 1_000;
@@ -94,6 +94,8 @@ async function reach<T>(answer: Promise<T>): Promise<T> {
     return await answer;
   } catch (error) {
     if (error instanceof PushTooLarge) throw new ApiError("PAYLOAD_TOO_LARGE", {}, { cause: error });
+    if (error instanceof PushTooFast)
+      throw new ApiError("RATE_LIMITED", { headers: { "Retry-After": "1" }, fields: { error: "too_many_requests" } }, { cause: error });
     if (error instanceof PeerAway) throw unavailable(error);
     throw error;
   }

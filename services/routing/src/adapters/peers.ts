@@ -29,12 +29,17 @@ export class PushTooLarge extends Error {
   override readonly name = "PushTooLarge";
 }
 
+/** More than the feed's plan allows a second. */
+export class PushTooFast extends Error {
+  override readonly name = "PushTooFast";
+}
+
 export interface UpstreamPort {
   /** Names are not resolved while ingest is away. */
   checkUrl(request: CheckUrlRequest): Promise<CheckUrlAnswer["verdict"]>;
   /** @throws PeerAway */
   testFeed(request: TestFeedRequest): Promise<TestFeedAnswer>;
-  /** Resolves after the message is stored. @throws PeerAway, PushTooLarge */
+  /** Resolves after the message is stored. @throws PeerAway, PushTooLarge, PushTooFast */
   push(request: PushRequest): Promise<PushAnswer>;
 }
 
@@ -69,9 +74,9 @@ export function createUpstreamPort(nats: Nats): UpstreamPort {
         const answer = callLane(nats, "upstreams", laneOf(request.feedId), "push", request, { deadlineMs: PUSH_WITHIN_MS });
         return await ask(PushAnswer, answer);
       } catch (error) {
-        if (error instanceof PeerAway && error.cause instanceof RpcError && error.cause.status === 413) {
-          throw new PushTooLarge("too large", { cause: error });
-        }
+        const status = error instanceof PeerAway && error.cause instanceof RpcError ? error.cause.status : undefined;
+        if (status === 413) throw new PushTooLarge("too large", { cause: error });
+        if (status === 429) throw new PushTooFast("too fast", { cause: error });
         throw error;
       }
     },
