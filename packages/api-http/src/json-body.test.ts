@@ -1,5 +1,7 @@
+import { Readable } from "node:stream";
+import type { Request, Response } from "express";
 import { describe, expect, it } from "vitest";
-import { parseObject } from "./json-body.ts";
+import { bodyTextOf, jsonBody, parseObject } from "./json-body.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -13,6 +15,15 @@ describe("JSON bodies", () => {
 
   it("are UTF-8", () => {
     expect(() => parseObject(Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d))).toThrow("invalid payload");
+  });
+
+  it("may begin with a byte order mark, which is in neither the object nor the text", async () => {
+    const text = '{"a":1.50}';
+    // What jsonBody uses of a request.
+    const req = Object.assign(Readable.from([Buffer.from(`\ufeff${text}`)]), { headers: {} }) as unknown as Request;
+    await new Promise((resolve) => void jsonBody(req, {} as Response, resolve));
+    expect([req.body, bodyTextOf(req)]).toEqual([{ a: 1.5 }, text]);
+    expect(() => parseObject(bytes(`\ufeff\ufeff${text}`))).toThrow("invalid payload");
   });
 
   it("are nested at most 64 deep; brackets in strings do not count", () => {

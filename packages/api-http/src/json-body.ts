@@ -25,7 +25,8 @@ export const jsonBody: RequestHandler = async (req: Read, _res, next) => {
   // The caller hung up: nobody to answer.
   if (bytes === undefined) return;
   req.body = parseObject(bytes);
-  if (bytes.byteLength > 0) req[TEXT] = bytes.toString("utf8");
+  // As it was parsed: without a byte order mark.
+  if (bytes.byteLength > 0) req[TEXT] = decode(bytes);
   next();
 };
 
@@ -57,7 +58,7 @@ export function parseObject(bytes: Uint8Array): Record<string, unknown> {
   if (bytes.byteLength === 0) return {};
   let value: unknown;
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    const text = decode(bytes);
     if (depthOf(text) > MAX_DEPTH) throw new ApiError("INVALID_PAYLOAD");
     value = JSON.parse(text);
   } catch (error) {
@@ -67,6 +68,11 @@ export function parseObject(bytes: Uint8Array): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) throw new ApiError("INVALID_PAYLOAD");
   // The cast holds: an object that is neither null nor an array, out of JSON.parse.
   return value as Record<string, unknown>;
+}
+
+/** @throws TypeError when it is not UTF-8 */
+function decode(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
 }
 
 /** Deepest nesting of arrays and objects, whether or not the text is JSON. */

@@ -24,8 +24,6 @@ export interface ApiShellOptions {
   config: ApiConfig;
   /** Limits beside the general one. */
   routeLimits?: readonly RouteLimit[];
-  /** Origins under which this installation is reached itself. */
-  ownOrigins?: readonly string[];
   errorStyle?: ErrorStyle;
 }
 
@@ -55,7 +53,7 @@ export function createApiShell(options: ApiShellOptions): ApiShell {
     next();
   });
   router.use(...securityHeaders(createClientScheme(config.TRUSTED_PROXIES)));
-  router.use(crossOrigin([...config.CORS_ORIGIN, ...(options.ownOrigins ?? [])]));
+  router.use(crossOrigin(config.CORS_ORIGIN));
   router.use(createSessionCheck((token) => options.verifySession(token)));
   router.use(
     createClientLimits({
