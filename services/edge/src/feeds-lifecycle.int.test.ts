@@ -46,9 +46,14 @@ describe("W25: which pages may open it", () => {
   });
 
   it("its own page behind a proxy that ends TLS may", async () => {
-    const headers = { Origin: "https://api.example", Host: "api.example", "X-Forwarded-Proto": "https" };
+    const headers = { Origin: "https://192.0.2.7", Host: "192.0.2.7", "X-Forwarded-Proto": "https" };
     expect(await (await open({ headers })).ask()).toEqual([]);
-    await expect(open({ headers: { ...headers, Origin: "http://api.example" } })).rejects.toThrow(/^403 /);
+    await expect(open({ headers: { ...headers, Origin: "http://192.0.2.7" } })).rejects.toThrow(/^403 /);
+  });
+
+  it("a page whose name only leads here may not", async () => {
+    const rebound = { Origin: "http://rebound.example", Host: "rebound.example" };
+    await expect(open({ headers: rebound })).rejects.toThrow(/^403 /);
   });
 
   it.each([

@@ -55,12 +55,13 @@ it("a private feed is seen by its owner only", () => {
 
 describe("originAllowed", () => {
   const ask = (origin: string | undefined, allowed: string[] = ["https://app.example"], scheme: "http" | "https" = "http") =>
-    originAllowed({ origin, host: "api.example:7210", scheme }, allowed);
+    originAllowed({ origin, host: "127.0.0.1:7210", scheme }, allowed);
   it.each<[string | undefined, boolean]>([
     [undefined, true],
-    ["http://api.example:7210", true],
-    ["https://api.example:7210", false],
-    ["http://api.example", false],
+    ["http://127.0.0.1:7210", true],
+    ["https://127.0.0.1:7210", false],
+    ["http://127.0.0.1", false],
+    ["http://localhost:7210", false],
     ["https://app.example", true],
     ["https://app.example:443", true],
     ["https://APP.example", true],
@@ -71,6 +72,23 @@ describe("originAllowed", () => {
     ["*", false],
   ])("%s → %s", (origin, expected) => {
     expect(ask(origin)).toBe(expected);
+  });
+  it.each<[string, boolean]>([
+    ["127.0.0.1:7210", true],
+    ["192.168.1.5", true],
+    ["[::1]:7210", true],
+    ["localhost:7210", true],
+    ["demo.localhost:7210", true],
+    // A name of somebody else may lead to this address: that the page and the request agree on it proves nothing.
+    ["rebound.example:7210", false],
+    ["127.0.0.1.nip.example", false],
+    ["localhost.example:7210", false],
+    ["notlocalhost", false],
+    ["", false],
+  ])("its own page at %j → %s", (host, expected) => {
+    const facts = { origin: `http://${host}`, host, scheme: "http" } as const;
+    expect(originAllowed(facts, ["https://app.example"])).toBe(expected);
+    expect(originAllowed(facts, [`http://${host}`])).toBe(host !== "");
   });
   it("any page, when it is asked for", () => {
     expect(ask("https://evil.example", ["*"])).toBe(true);
