@@ -43,8 +43,11 @@ export const SOCKET_ERRORS = {
 export const TOPIC_FEED_NOTE = "topic-routed feed: use subscribe-topic";
 
 const id = z.string().min(1).max(256);
-/** Control characters never occur in a topic. */
-const topicText = z.string().regex(/^[^\u0000-\u001f\u007f]{1,256}$/u);
+/** Control characters and halves of surrogate pairs never occur in a topic. */
+const topicText = z
+  .string()
+  .regex(/^[^\u0000-\u001f\u007f]{1,256}$/u)
+  .refine((text) => text.isWellFormed() && new TextEncoder().encode(text).length <= 256, "at most 256 bytes of UTF-8");
 const topic = z.union([topicText, z.number()]).describe("A number stands for its decimal text");
 const anyMember = z.unknown().optional();
 /** Accepted and ignored: who somebody is follows from the credential alone. */

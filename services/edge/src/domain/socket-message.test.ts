@@ -52,6 +52,20 @@ describe("parseSocketMessage", () => {
     expect(topicText(message.payload.topic)).toBe(topic);
   });
 
+  it.each([
+    ["256 bytes", "x".repeat(256), true],
+    ["257 bytes", "x".repeat(257), false],
+    ["256 bytes in 128 characters", "é".repeat(128), true],
+    ["258 bytes in 129 characters", "é".repeat(129), false],
+    ["a surrogate pair", "😀", true],
+    ["the first half of one", "a\ud83d", false],
+    ["the second half of one", "\ude00a", false],
+    ["a control character", "a\u001f", false],
+  ])("a topic of %s", (_what, topic, isTopic) => {
+    for (const type of ["subscribe-topic", "unsubscribe-topic"])
+      expect(parse({ type, payload: { feedId: "f", topic } }).kind).toBe(isTopic ? "message" : "invalid");
+  });
+
   it("accepts what the published schema accepts, for any input", () => {
     const type = fc.constantFrom(
       "authenticate",
