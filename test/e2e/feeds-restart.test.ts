@@ -56,6 +56,8 @@ class Subscriber {
   readonly #key: string;
   readonly #cursors = new Map<string, string>();
   readonly gaps: string[] = [];
+  /** Codes its sockets were closed with. */
+  readonly closes: number[] = [];
   /** Numbers in the order in which they came, by topic. */
   readonly ticks = new Map<string, number[]>(TOPICS.map((topic) => [topic, []]));
   #socket: Socket | undefined;
@@ -100,7 +102,10 @@ class Subscriber {
       const answer = await socket.answer({ type: "subscribe-topic", payload: { feedId, topic, include: ["data"], cursor } });
       if (answer.type !== "subscription-success") throw new Error(answer.text);
     }
-    void socket.closed.then(() => this.#again());
+    void socket.closed.then(({ code }) => {
+      this.closes.push(code);
+      return this.#again();
+    });
   }
 
   async #again(): Promise<void> {
@@ -158,7 +163,12 @@ it.each(
   async ({ services, signal }) => {
     await caughtUp();
     const bookmarks = await subscriptions();
-    const before = { connections: upstream.connections(PATH).length, sockets: subscriber.connections, missing: subscriber.missing() };
+    const before = {
+      connections: upstream.connections(PATH).length,
+      sockets: subscriber.connections,
+      missing: subscriber.missing(),
+      closes: subscriber.closes.length,
+    };
     await Promise.all(services.map((service) => feeds.restart(`${service}-0`, signal)));
     await caughtUp();
 
@@ -167,6 +177,8 @@ it.each(
     expect(upstream.mostAtOnce(PATH)).toBe(1);
     expect(upstream.connections(PATH).length - before.connections).toBe(isOf("ingest"));
     expect(subscriber.connections - before.sockets).toBe(isOf("edge"));
+    // A stop is told to the sockets; after a kill there is nobody to tell it.
+    expect(subscriber.closes.slice(before.closes)).toEqual(isOf("edge") ? [signal === "SIGTERM" ? 1001 : 1006] : []);
     expect(subscriber.gaps).toEqual([]);
     // In order, each once.
     for (const numbers of subscriber.ticks.values()) expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => a - b));

@@ -1,6 +1,7 @@
 /** The listener of a process over real sockets: mounting, errors, request ids, upgrades, close; and the admin port beside it. */
+import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { Writable } from "node:stream";
+import { type Duplex, Writable } from "node:stream";
 import { Router } from "express";
 import { Gauge, Registry } from "prom-client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -231,6 +232,46 @@ describe("close", () => {
     const started = performance.now();
     await Promise.all([server.close(50), expect(body).rejects.toThrow()]);
     expect(performance.now() - started).toBeLessThan(5_000);
+  });
+  it("waits for requests, and not for what was upgraded", async () => {
+    const held = Promise.withResolvers<Duplex>();
+    const keep: Service["upgrade"] = (_req, socket) => {
+      socket.write("HTTP/1.1 101 Switching Protocols\r\n\r\n");
+      held.resolve(socket);
+    };
+    const gate = Promise.withResolvers<void>();
+    const direct = new Map<string, DirectHandler>([
+      [
+        "/v1/waits",
+        async (_req, res) => {
+          res.write("begun");
+          await gate.promise;
+          res.end(" and ended");
+        },
+      ],
+    ]);
+    const own = await listenHttp({
+      services: [{ ...service(), upgrade: keep, direct }],
+      host: "127.0.0.1",
+      port: 0,
+      log,
+      health: () => report,
+    });
+    const client = connect(own.port, "127.0.0.1", () => client.write(upgrade("/v1/signals/stream")));
+    const [answer] = (await once(client, "data")) as [Buffer];
+    expect(answer.toString()).toMatch(/^HTTP\/1.1 101 /);
+    const request = await fetch(`${own.url}/v1/waits`, { headers: { Connection: "close" } });
+    let isClosed = false;
+    const closed = own.close(60_000).then(() => (isClosed = true));
+    await expect(fetch(`${own.url}/v1/ok`)).rejects.toThrow();
+    expect(isClosed).toBe(false);
+    gate.resolve();
+    expect(await request.text()).toBe("begun and ended");
+    await closed;
+    // The service still has its socket, and may say goodbye on it.
+    (await held.promise).end("bye");
+    expect(String((await once(client, "data"))[0])).toBe("bye");
+    client.destroy();
   });
   it("takes no new connection", async () => {
     await server.close(0);

@@ -27,7 +27,7 @@ export interface HttpOptions {
 export interface HttpServer {
   port: number;
   url: string;
-  /** Stops accepting; `withinMs` later open requests are cut. */
+  /** Stops accepting and waits for open requests, which are cut `withinMs` later. What was upgraded is its service's to end. */
   close(withinMs: number): Promise<void>;
 }
 
@@ -67,7 +67,19 @@ export async function listenHttp(options: HttpOptions): Promise<HttpServer> {
   };
   const listener = directFirst(options, app);
   const server: Server = options.tls ? createTlsServer({ ...limits, ...options.tls }, listener) : createServer(limits, listener);
+  const open = new Set<Duplex>();
+  const waiting = new Set<() => void>();
+  const left = (socket: Duplex): void => {
+    open.delete(socket);
+    if (open.size === 0) for (const done of waiting) done();
+  };
+  server.on(options.tls ? "secureConnection" : "connection", (socket: Duplex) => {
+    open.add(socket);
+    socket.once("close", () => left(socket));
+  });
   server.on("upgrade", (req, socket: Duplex, head: Buffer) => {
+    // The listener closes before its services do, and waits only for requests: a socket leaves when its service drains.
+    left(socket);
     const owner = routeOf(pathOf(req.url ?? "/"));
     const service = owner && options.services.find((s) => s.name === owner.owner && s.upgrade);
     if (owner?.kind === "websocket" && service?.upgrade) return service.upgrade(req, socket, head);
@@ -94,11 +106,15 @@ export async function listenHttp(options: HttpOptions): Promise<HttpServer> {
       new Promise((resolve) => {
         const cut = setTimeout(() => server.closeAllConnections(), withinMs);
         cut.unref();
-        server.close(() => {
+        const done = (): void => {
           clearTimeout(cut);
+          waiting.delete(done);
           resolve();
-        });
+        };
+        waiting.add(done);
+        server.close();
         server.closeIdleConnections();
+        if (open.size === 0) done();
       }),
   };
 }
