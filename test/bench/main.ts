@@ -11,6 +11,7 @@ import { fanoutScenario } from "./scenarios/fanout.ts";
 import { feedsScenario } from "./scenarios/feeds.ts";
 import { ingestScenario } from "./scenarios/ingest.ts";
 import { liveScenario } from "./scenarios/live.ts";
+import { providerHangsScenario } from "./scenarios/provider-hangs.ts";
 import { referenceScenario } from "./scenarios/reference.ts";
 import { ticksScenario } from "./scenarios/ticks.ts";
 import { topicsScenario } from "./scenarios/topics.ts";
@@ -29,6 +30,7 @@ const SCENARIOS: Record<string, { about: string; run: (context: BenchContext) =>
     about: "100 feeds × 100 messages/s → topics → 100 sockets against the reference, one stalled socket, idle memory",
     run: feedsScenario,
   },
+  T9: { about: "S3 while a model provider hangs under automatic analyses and questions, against S3 without", run: providerHangsScenario },
   ticks: { about: "automatic analyses: 1,000 topics at 10 s with a stub provider, how late each is asked", run: ticksScenario },
   topics: { about: "topic of a message on source text, against JSON.parse and a walk", run: topicsScenario },
   fanout: { about: "deliveries per CPU-second of the edge, 500 sockets", run: fanoutScenario },

@@ -1,5 +1,5 @@
 /** The product as a pipeline of the feed scenario: an upstream role, an account with its feeds on a `--per-service` system, and its `/ws`. */
-import { createFeedsAccount, createPlannedFeeds } from "../../support/feeds-account.ts";
+import { createFeedsAccount, createPlannedFeeds, type FeedsAccount } from "../../support/feeds-account.ts";
 import { planFeeds } from "../../support/feed-plan.ts";
 import { type Product, startProduct } from "../../support/product.ts";
 import { type Role, startRole } from "../../support/role.ts";
@@ -16,9 +16,14 @@ export const RAISED_FEED_LIMITS = {
 
 export interface FeedsProduct extends FeedsPipeline {
   product: Product;
+  /** Owns all feeds. */
+  account: FeedsAccount;
 }
 
-export async function startFeedsProduct(plan: { feeds: number; plainEvery: number }): Promise<FeedsProduct> {
+export async function startFeedsProduct(
+  plan: { feeds: number; plainEvery: number },
+  env: Record<string, string> = {},
+): Promise<FeedsProduct> {
   const upstream: Role = await startRole("upstream", new URL("../../support/upstream-role.ts", import.meta.url), { isFirst: true });
   let product: Product | undefined;
   const stop = async (): Promise<void> => {
@@ -34,6 +39,7 @@ export async function startFeedsProduct(plan: { feeds: number; plainEvery: numbe
         RATE_LIMIT_BURST: "1000",
         WS_MAX_FULL_MS: "600000",
         WS_MESSAGE_BURST: "1000",
+        ...env,
       },
     });
     const running = product;
@@ -50,6 +56,7 @@ export async function startFeedsProduct(plan: { feeds: number; plainEvery: numbe
     return {
       name: "product",
       product: running,
+      account,
       ws: { host: running.host, port: running.servicePort("edge-0"), path: "/ws" },
       replyMarker: '"subscription-success"',
       greet: (keys) => ({

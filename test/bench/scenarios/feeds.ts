@@ -150,20 +150,20 @@ async function perSocket(sink: Role, port: number, path: string, pid: number): P
   return (after - before) / IDLE_SOCKETS;
 }
 
-function accounting(runs: FeedsRunResult[]): { lost: number; duplicates: number } {
+export function accounting(runs: FeedsRunResult[]): { lost: number; duplicates: number } {
   return {
     lost: runs.reduce((sum, each) => sum + each.lost, 0),
     duplicates: runs.reduce((sum, each) => sum + each.duplicates + each.foreign, 0),
   };
 }
 
-function text({ latency, lost, duplicates, deliveriesPerSecond, warnings, processes }: FeedsRunResult): string {
+export function text({ latency, lost, duplicates, deliveriesPerSecond, warnings, processes }: FeedsRunResult): string {
   const cpu = processes.map(({ name, cpuSeconds }) => `${name} ${cpuSeconds.toFixed(1)}`).join(" ");
   const notes = warnings.length > 0 ? ` (${warnings.join("; ")})` : "";
   return `p50 ${latency.p50.toFixed(1)} p99 ${latency.p99.toFixed(1)} p99.9 ${latency.p999.toFixed(1)} ms, ${Math.round(deliveriesPerSecond)} deliveries/s, lost ${lost} dup ${duplicates}; cpu ${cpu}${notes}`;
 }
 
-function medians(all: Percentiles[]): Percentiles {
+export function medians(all: Percentiles[]): Percentiles {
   const of = (pick: (one: Percentiles) => number): number => median(all.map(pick));
   return {
     p50: of((x) => x.p50),

@@ -1,6 +1,7 @@
 /**
  * Automatic analyses: 1,000 topics at 10 s with a stub provider. How late the provider is asked after the tick (the service's own histogram of
- * it), whether every topic was analysed in every interval and told to its socket, and what all topics beginning at the same moment cost.
+ * it), whether every topic was analysed in every interval and told to its socket; the same for topics whose listeners all come at the same
+ * moment: their first wave, and what is left of it afterwards.
  */
 import { WebSocket } from "ws";
 import { createFeedsAccount, type FeedsAccount } from "../../support/feeds-account.ts";
@@ -48,7 +49,7 @@ export async function ticksScenario(context: BenchContext): Promise<Row[]> {
     for (const isAtOnce of [false, true]) {
       const name = isAtOnce ? "all begin at the same moment" : "they begin over one interval";
       if (!name.includes(context.only)) continue;
-      rows.push(await measure({ context, product, world, account, feedIds, isAtOnce, name }));
+      rows.push(...(await measure({ context, product, world, account, feedIds, isAtOnce, name })));
     }
     return rows;
   } finally {
@@ -67,54 +68,68 @@ interface Measured {
   name: string;
 }
 
-async function measure({ context, product, world, account, feedIds, isAtOnce, name }: Measured): Promise<Row> {
+async function measure(measured: Measured): Promise<Row[]> {
+  const { context, product, account, feedIds, isAtOnce, name } = measured;
   const seconds = Math.max(context.seconds, LEAST_SECONDS);
   const listeners = await Promise.all(feedIds.map((feedId) => listen(product, account, feedId)));
   try {
     await begin(listeners, isAtOnce ? 0 : INTERVAL_MS / TOPICS_PER_FEED);
     await waitFor("all loops run", async () => (await metrics(product)).loops === TOPICS);
     // The first run of each comes after 1.5 s; one interval more, and all are in their rhythm.
-    if (!isAtOnce) await pause(INTERVAL_MS + 3_000);
-    const before = await metrics(product);
-    const callsBefore = await world.ask<number>("calls");
-    const heardBefore = heard(listeners);
-    const meter = new CpuMeter(() => product.pids());
-    await pause(seconds * 1_000);
-    const { processes } = meter.stop();
-    const after = await metrics(product);
-    const calls = (await world.ask<number>("calls")) - callsBefore;
-    const drift = difference(after.drift, before.drift);
-    const p99 = quantile(drift, 0.99);
-    const due = (seconds * 1_000 * TOPICS) / INTERVAL_MS;
-    const skipped = Object.fromEntries(Object.entries(after.skipped).map(([reason, n]) => [reason, n - (before.skipped[reason] ?? 0)]));
-    context.log(`ticks, ${name}: p99 ${p99.toFixed(1)} ms, ${calls} calls of ${due}, ${JSON.stringify(skipped)}`);
-    return {
-      scenario: `ticks, ${TOPICS} topics at ${INTERVAL_MS / 1_000} s, ${name}`,
-      unit: "ms p99 drift",
-      value: p99,
-      ...(isAtOnce
-        ? { target: "informs" }
-        : { target: `≤ ${MOST_DRIFT_P99_MS} ms`, pass: p99 <= MOST_DRIFT_P99_MS && calls >= 0.98 * due }),
-      processes,
-      warnings: calls < 0.98 * due ? [`only ${calls} of ${due} analyses`] : [],
-      details: {
-        p50: quantile(drift, 0.5),
-        p90: quantile(drift, 0.9),
-        p999: quantile(drift, 0.999),
-        drift,
-        calls,
-        due,
-        heard: heard(listeners) - heardBefore,
-        skipped,
-        seconds,
-        providerAnswersAfterMs: WORLD.answerAfterMs,
-        limitsRaised: RAISED,
-      },
-    };
+    const warmUpSeconds = INTERVAL_MS / 1_000 + 3;
+    const rows: Row[] = [];
+    if (isAtOnce) rows.push(await observe(measured, listeners, warmUpSeconds, `${name}: the first ${warmUpSeconds} s`));
+    else await pause(warmUpSeconds * 1_000);
+    rows.push(await observe(measured, listeners, seconds, isAtOnce ? `${name}: from then on` : name, MOST_DRIFT_P99_MS));
+    return rows;
   } finally {
     for (const { socket } of listeners) socket.close();
     await waitFor("no loop is left", async () => (await metrics(product)).loops === 0);
   }
+}
+
+/** @param mostMs the target; absent: it only informs. */
+async function observe(
+  { context, product, world }: Measured,
+  listeners: readonly Listener[],
+  seconds: number,
+  name: string,
+  mostMs?: number,
+): Promise<Row> {
+  const before = await metrics(product);
+  const callsBefore = await world.ask<number>("calls");
+  const heardBefore = heard(listeners);
+  const meter = new CpuMeter(() => product.pids());
+  await pause(seconds * 1_000);
+  const { processes } = meter.stop();
+  const after = await metrics(product);
+  const calls = (await world.ask<number>("calls")) - callsBefore;
+  const drift = difference(after.drift, before.drift);
+  const p99 = quantile(drift, 0.99);
+  const due = (seconds * 1_000 * TOPICS) / INTERVAL_MS;
+  const skipped = Object.fromEntries(Object.entries(after.skipped).map(([reason, n]) => [reason, n - (before.skipped[reason] ?? 0)]));
+  context.log(`ticks, ${name}: p99 ${p99.toFixed(1)} ms, ${calls} calls of ${due}, ${JSON.stringify(skipped)}`);
+  return {
+    scenario: `ticks, ${TOPICS} topics at ${INTERVAL_MS / 1_000} s, ${name}`,
+    unit: "ms p99 drift",
+    value: p99,
+    ...(mostMs === undefined ? { target: "informs" } : { target: `≤ ${mostMs} ms`, pass: p99 <= mostMs && calls >= 0.98 * due }),
+    processes,
+    warnings: calls < 0.98 * due ? [`only ${calls} of ${due} analyses`] : [],
+    details: {
+      p50: quantile(drift, 0.5),
+      p90: quantile(drift, 0.9),
+      p999: quantile(drift, 0.999),
+      drift,
+      calls,
+      due,
+      heard: heard(listeners) - heardBefore,
+      skipped,
+      seconds,
+      providerAnswersAfterMs: WORLD.answerAfterMs,
+      limitsRaised: RAISED,
+    },
+  };
 }
 
 async function createFeeds(account: FeedsAccount, upstreamUrl: string): Promise<string[]> {
