@@ -6,6 +6,7 @@
 import { HOLD_REPEAT_MS, HOLD_TTL_MS, HoldAnswer, laneOf } from "@headwater/protocol";
 import type { Nats } from "./connection.ts";
 import { callLane } from "./lane-requests.ts";
+import type { OwnerAwayLog } from "./owner-away-log.ts";
 import type { SharedLimiterOptions } from "./shared-limiter.ts";
 
 type Held = { ok: true; release(): void } | { ok: false; limit: number; current: number };
@@ -38,9 +39,9 @@ export interface HoldClient {
 
 export function createHoldClient(
   nats: Nats,
-  options: SharedLimiterOptions & { ask?: (lane: number, payload: unknown) => Promise<unknown> },
+  options: SharedLimiterOptions & { ownerAway: OwnerAwayLog; ask?: (lane: number, payload: unknown) => Promise<unknown> },
 ): HoldClient {
-  const { clock, log, instanceId } = options;
+  const { clock, ownerAway, instanceId } = options;
   const deadlineMs = options.answerWithinMs ?? 250;
   const ask = options.ask ?? ((lane: number, payload: unknown) => callLane(nats, "limits", lane, "hold", payload, { deadlineMs }));
   const slots = new Map<string, Slots>();
@@ -71,7 +72,7 @@ export function createHoldClient(
           give(entry, told.granted, holds[i]?.want ?? 0);
         }
       } catch (error) {
-        if (clock.monotonicMs() >= lane.awayUntil) log.warn({ err: error, lane: index }, "limits.owner_away");
+        ownerAway(index, error);
         lane.awayUntil = clock.monotonicMs() + AWAY_MS;
         for (const [i, entry] of batch.entries()) give(entry, freeLocally(entry), holds[i]?.want ?? 0);
       }

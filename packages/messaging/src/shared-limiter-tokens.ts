@@ -6,6 +6,7 @@
 import { GrantAnswer, laneOf } from "@headwater/protocol";
 import type { Nats } from "./connection.ts";
 import { callLane } from "./lane-requests.ts";
+import type { OwnerAwayLog } from "./owner-away-log.ts";
 import type { SharedLimiterOptions, TokenRate } from "./shared-limiter.ts";
 
 type Taken = { ok: true } | { ok: false; retryAfterMs: number };
@@ -51,9 +52,9 @@ export interface TokenClient {
 
 export function createTokenClient(
   nats: Nats,
-  options: SharedLimiterOptions & { ask?: (lane: number, payload: unknown) => Promise<unknown> },
+  options: SharedLimiterOptions & { ownerAway: OwnerAwayLog; ask?: (lane: number, payload: unknown) => Promise<unknown> },
 ): TokenClient {
-  const { clock, log } = options;
+  const { clock, ownerAway } = options;
   const deadlineMs = options.answerWithinMs ?? 250;
   const ask = options.ask ?? ((lane: number, payload: unknown) => callLane(nats, "limits", lane, "grant", payload, { deadlineMs }));
   /** Least recently used first, to the second. */
@@ -109,7 +110,7 @@ export function createTokenClient(
           if (grant) granted(bucket, wants[i] ?? 1, grant);
         }
       } catch (error) {
-        if (!lane.isAway) log.warn({ err: error, lane: index }, "limits.owner_away");
+        ownerAway(index, error);
         lane.isAway = true;
         lane.probeAt = clock.monotonicMs() + PROBE_EVERY_MS;
         for (const bucket of batch) settleLocally(bucket);

@@ -1,7 +1,9 @@
 import type { GrantRequest, HoldRequest } from "@headwater/protocol";
 import { createLogger } from "@headwater/runtime";
+import { collectingLogger } from "@headwater/testkit";
 import { describe, expect, it, vi } from "vitest";
 import type { Nats } from "./connection.ts";
+import { createOwnerAwayLog } from "./owner-away-log.ts";
 import { createHoldClient } from "./shared-limiter-holds.ts";
 import { createTokenClient } from "./shared-limiter-tokens.ts";
 
@@ -16,6 +18,7 @@ function tokens(answer: (request: GrantRequest) => Promise<{ granted: number; re
     instanceId: "edge-0",
     clock: { now: () => now, monotonicMs: () => now },
     log,
+    ownerAway: () => undefined,
     ask: async (_lane, payload) => {
       const request = payload as GrantRequest;
       asked.push(request.grants);
@@ -114,6 +117,7 @@ function holds(answer: (request: HoldRequest) => Promise<{ others: number; grant
     instanceId: "edge-0",
     clock: { now: () => now, monotonicMs: () => now },
     log,
+    ownerAway: () => undefined,
     ask: async (_lane, payload) => {
       const request = payload as HoldRequest;
       asked.push(request.holds);
@@ -157,5 +161,31 @@ describe("shared slots", () => {
     const waiting = [w.client.hold("none", 0), w.client.hold("one", 1), w.client.hold("one", 1)];
     w.client.stop();
     expect((await Promise.all(waiting)).map(({ ok }) => ok)).toEqual([false, true, false]);
+  });
+});
+
+describe("an owner that is away", () => {
+  it("is told once per lane and 10 s, without a stack", async () => {
+    let now = 0;
+    const clock = { now: () => now, monotonicMs: () => now };
+    const { log: collected, lines } = collectingLogger();
+    const ownerAway = createOwnerAwayLog({ clock, log: collected });
+    const ask = (): Promise<never> => Promise.reject(new Error("no owner answered in time"));
+    const holding = createHoldClient(nats, { instanceId: "edge-0", clock, log, ownerAway, ask });
+    const taking = createTokenClient(nats, { instanceId: "edge-0", clock, log, ownerAway, ask });
+    const asked = async (): Promise<number> => {
+      await Promise.all([holding.hold("k", 3), taking.take("k", rate, 1)]);
+      return lines().length;
+    };
+    const counts: number[] = [];
+    for (; now < 20_000; now += 1_000) counts.push(await asked());
+    expect(counts).toEqual([...Array.from({ length: 10 }, () => 1), ...Array.from({ length: 10 }, () => 2)]);
+    now = 19_999;
+    await holding.hold("a key of another lane", 3);
+    expect(lines()).toHaveLength(3);
+    for (const line of lines()) expect(line).toMatchObject({ msg: "limits.owner_away", error: "no owner answered in time" });
+    expect(JSON.stringify(lines())).not.toContain(".ts:");
+    holding.stop();
+    taking.stop();
   });
 });

@@ -5,6 +5,7 @@
  */
 import type { Clock, Logger } from "@headwater/runtime";
 import type { Nats } from "./connection.ts";
+import { createOwnerAwayLog } from "./owner-away-log.ts";
 import { createHoldClient } from "./shared-limiter-holds.ts";
 import { createTokenClient } from "./shared-limiter-tokens.ts";
 
@@ -31,8 +32,9 @@ export interface SharedLimiterOptions {
 }
 
 export function createSharedLimiter(nats: Nats, options: SharedLimiterOptions): SharedLimiter {
-  const tokens = createTokenClient(nats, options);
-  const holds = createHoldClient(nats, options);
+  const ownerAway = createOwnerAwayLog(options);
+  const tokens = createTokenClient(nats, { ...options, ownerAway });
+  const holds = createHoldClient(nats, { ...options, ownerAway });
   return {
     take: (key, rate, cost = 1) => tokens.take(key, rate, cost),
     hold: (key, limit) => holds.hold(key, limit),
