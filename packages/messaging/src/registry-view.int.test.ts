@@ -50,6 +50,23 @@ it("holds everything up to its position, whatever is in the stream and whatever 
   expect(view.get("site", "a")?.data).toEqual({ n: 4 });
   expect(view.list("site")).toHaveLength(1);
 
+  const session: RegistryRecord = {
+    v: 1,
+    type: "session.revoked",
+    aggregate: "session",
+    id: "s",
+    at: "2026-01-01T00:00:00.000Z",
+    data: {},
+  };
+  await view.waitFor(
+    (await publisher.publish(subjects.registry("session", "s"), JSON.stringify(session), { headers: { "Nats-TTL": "1s" } })).seq,
+  );
+  expect(view.get("session", "s")).toBeDefined();
+  await until("the stream's clock is past its end", async () => {
+    await view.waitFor(await put("a", performance.now()));
+    return view.get("session", "s") === undefined;
+  });
+
   await view.stop();
   publisher.close();
   await nats.drain();

@@ -43,6 +43,24 @@ describe("registry store", () => {
     expect(view.get("key", "a")).toBeUndefined();
   });
 
+  it("forgets what the stream keeps for a time only when that is over", () => {
+    const { apply, view } = createRegistryStore();
+    for (let i = 1; i <= 1_000; i++) apply(record("session", `s${i}`, {}), i, { atMs: i, ttlMs: 100 });
+    apply(record("site", "a", {}), 1_001, { atMs: 1_000, ttlMs: undefined });
+    expect(view.list("session").map(({ id }) => id)).toEqual(Array.from({ length: 100 }, (_, i) => `s${901 + i}`));
+    expect([view.get("session", "s900"), view.getAt("session", "s900", 900), view.get("session", "s901")?.id]).toEqual([
+      undefined,
+      undefined,
+      "s901",
+    ]);
+    // Said again, it lives again; what came later without an end stays.
+    apply(record("session", "s950", { n: 2 }), 1_002, { atMs: 1_001, ttlMs: 500 });
+    apply(record("session", "s960", { n: 2 }), 1_003, { atMs: 1_001, ttlMs: undefined });
+    apply(undefined, 1_004, { atMs: 1_200, ttlMs: undefined });
+    expect(view.list("session").map(({ id }) => id)).toEqual(["s950", "s960"]);
+    expect(view.list("site")).toHaveLength(1);
+  });
+
   it("tells listeners after it holds the record, until they leave", () => {
     const { apply, view } = createRegistryStore();
     const seen: unknown[] = [];

@@ -42,7 +42,7 @@ export async function openRegistry(nats: Nats, options: OpenRegistryOptions): Pr
     onMessage: (msg) => {
       const record = parseRecord(msg.subject, decoder.decode(msg.data));
       if (record === undefined) options.log.warn({ subject: msg.subject, streamSeq: msg.seq }, "registry.record_skipped");
-      store.apply(record, msg.seq);
+      store.apply(record, msg.seq, { atMs: msg.timeMs, ttlMs: ttlOf(msg.header("Nats-TTL")) });
     },
     onError: (error) => options.log.error({ err: error }, "registry.reader_stopped"),
   });
@@ -54,6 +54,12 @@ export async function openRegistry(nats: Nats, options: OpenRegistryOptions): Pr
       store.close();
     },
   };
+}
+
+/** Message TTLs are written as seconds here. */
+function ttlOf(text: string | undefined): number | undefined {
+  const match = /^(\d+)s$/.exec(text ?? "");
+  return match ? Number(match[1]) * 1_000 : undefined;
 }
 
 function parseRecord(subject: string, text: string): RegistryRecord | undefined {
@@ -72,17 +78,35 @@ interface Version {
   record: RegistryRecord;
 }
 
-/** The pure half: records in, lookups out. */
+/** When the stream stored a message, and how long it keeps it. */
+export interface Kept {
+  atMs: number;
+  ttlMs: number | undefined;
+}
+
+/**
+ * The pure half: records in, lookups out. What the stream keeps for a time only is forgotten here when that time is over, by the stream's clock:
+ * nothing tells that it is gone, and the ends of login sessions would pile up for ever.
+ */
 export function createRegistryStore(aggregates?: readonly RegistryAggregate[]): {
-  apply(record: RegistryRecord | undefined, seq: number): void;
+  apply(record: RegistryRecord | undefined, seq: number, kept?: Kept): void;
   view: Omit<RegistryView, "stop">;
   close(): void;
 } {
   const history = new Map<string, Version[]>();
   const listeners = new Set<(record: RegistryRecord, seq: number) => void>();
   const waiters = new Set<{ position: number; resolve(): void; reject(error: Error): void; timer: NodeJS.Timeout }>();
+  /** In order of arrival; lifetimes are alike, so that is nearly the order of their ends. */
+  const expiring = new Map<string, { seq: number; untilMs: number }>();
   let position = 0;
 
+  const forgetExpired = (nowMs: number): void => {
+    for (const [subject, { seq, untilMs }] of expiring) {
+      if (untilMs > nowMs) return;
+      expiring.delete(subject);
+      if (history.get(subject)?.at(-1)?.seq === seq) history.delete(subject);
+    }
+  };
   const newest = (subject: string, reg: number): RegistryRecord | undefined => {
     const versions = history.get(subject);
     if (!versions) return undefined;
@@ -94,13 +118,16 @@ export function createRegistryStore(aggregates?: readonly RegistryAggregate[]): 
   };
 
   return {
-    apply(record, seq) {
+    apply(record, seq, kept) {
       position = seq;
+      if (kept) forgetExpired(kept.atMs);
       if (record && (aggregates === undefined || aggregates.includes(record.aggregate))) {
         const subject = subjects.registry(record.aggregate, record.id);
         const versions = history.get(subject);
         if (versions) versions.push({ seq, record });
         else history.set(subject, [{ seq, record }]);
+        expiring.delete(subject);
+        if (kept?.ttlMs !== undefined) expiring.set(subject, { seq, untilMs: kept.atMs + kept.ttlMs });
         for (const listener of listeners) listener(record, seq);
       }
       for (const waiter of waiters) {
