@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
-import type { RegistryAggregate, RegistryRecord, VerifyAnswer } from "@headwater/protocol";
+import type { VerifyAnswer } from "@headwater/protocol";
 import { PLAN_LIMITS } from "@headwater/protocol";
-import { createLogger } from "@headwater/runtime";
 import { describe, expect, it } from "vitest";
 import { createCredentialClient } from "./credential-client.ts";
+import { authWorld, type AuthWorldParts } from "./testing/auth-world.ts";
 
 const good: VerifyAnswer = {
   ok: true,
@@ -16,51 +16,10 @@ const good: VerifyAnswer = {
 /** A well-formed key. */
 const k = (letter: string): string => `cs_live_${letter.repeat(32)}`;
 
-function world() {
-  let now = Date.parse("2026-01-01T00:00:00Z");
-  let monotonic = 0;
-  const listeners = new Set<(record: RegistryRecord, seq: number) => void>();
-  const records = new Map<string, RegistryRecord>();
-  const asked: string[] = [];
-  let answer: () => Promise<VerifyAnswer> = async () => good;
-  const client = createCredentialClient(
-    undefined,
-    {
-      get: (aggregate, id) => records.get(`${aggregate}.${id}`),
-      onChange: (listener) => {
-        listeners.add(listener);
-        return () => listeners.delete(listener);
-      },
-    },
-    {
-      clock: { now: () => now, monotonicMs: () => monotonic },
-      log: createLogger({ service: "test", level: "silent" }),
-      maxEntries: 2,
-      ask: (digest) => {
-        asked.push(digest);
-        return answer();
-      },
-    },
+const world = () =>
+  authWorld(good, ({ registry, clock, log, ask }: AuthWorldParts<VerifyAnswer>) =>
+    createCredentialClient(undefined, registry, { clock, log, maxEntries: 2, ask }),
   );
-  return {
-    client,
-    asked,
-    advance: (ms: number) => {
-      now += ms;
-      monotonic += ms;
-    },
-    answers: (next: () => Promise<VerifyAnswer>) => {
-      answer = next;
-    },
-    publish: (aggregate: RegistryAggregate, id: string, data: unknown, seq = 1) => {
-      const record: RegistryRecord = { v: 1, type: "x.changed", aggregate, id, at: "", data };
-      // Like the real view: a deleted record is not there.
-      if (data === null) records.delete(`${aggregate}.${id}`);
-      else records.set(`${aggregate}.${id}`, record);
-      for (const listener of listeners) listener(record, seq);
-    },
-  };
-}
 const down = () => Promise.reject(new Error("auth is away"));
 
 describe("what it asks", () => {

@@ -1,8 +1,8 @@
-import type { RegistryAggregate, RegistryRecord, SessionAnswer } from "@headwater/protocol";
+import type { SessionAnswer } from "@headwater/protocol";
 import { PLAN_LIMITS } from "@headwater/protocol";
-import { createLogger } from "@headwater/runtime";
 import { describe, expect, it } from "vitest";
 import { createSessionClient } from "./session-client.ts";
+import { authWorld, type AuthWorldParts } from "./testing/auth-world.ts";
 
 const session = {
   sessionId: "ses_1", userId: "65f123abc456def7890a1b2c", email: "a@example.com", username: "A", tenantId: "ten_1", tenantSlug: "acme", plan: "free" as const,
@@ -11,52 +11,10 @@ const session = {
 const good: SessionAnswer = { ok: true, session };
 const token = "e30.e30.c2ln";
 
-function world() {
-  let now = Date.parse("2026-01-01T00:00:00Z");
-  let monotonic = 0;
-  const listeners = new Set<(record: RegistryRecord, seq: number) => void>();
-  const records = new Map<string, RegistryRecord>();
-  const asked: string[] = [];
-  let answer: () => Promise<SessionAnswer> = async () => good;
-  const client = createSessionClient(
-    undefined,
-    {
-      get: (aggregate, id) => records.get(`${aggregate}.${id}`),
-      onChange: (listener) => {
-        listeners.add(listener);
-        return () => listeners.delete(listener);
-      },
-    },
-    {
-      clock: { now: () => now, monotonicMs: () => monotonic },
-      log: createLogger({ service: "test", level: "silent" }),
-      maxEntries: 2,
-      askSession: (asking) => {
-        asked.push(asking);
-        return answer();
-      },
-    },
+const world = () =>
+  authWorld(good, ({ registry, clock, log, ask }: AuthWorldParts<SessionAnswer>) =>
+    createSessionClient(undefined, registry, { clock, log, maxEntries: 2, askSession: ask }),
   );
-  return {
-    client,
-    asked,
-    listeners,
-    advance: (ms: number) => {
-      now += ms;
-      monotonic += ms;
-    },
-    answers: (next: () => Promise<SessionAnswer>) => {
-      answer = next;
-    },
-    publish: (aggregate: RegistryAggregate, id: string, data: unknown, seq = 1) => {
-      const record: RegistryRecord = { v: 1, type: "x.changed", aggregate, id, at: "", data };
-      // Like the real view: a deleted record is not there.
-      if (data === null) records.delete(`${aggregate}.${id}`);
-      else records.set(`${aggregate}.${id}`, record);
-      for (const listener of listeners) listener(record, seq);
-    },
-  };
-}
 
 describe("session client", () => {
   it("asks once for requests at the same time, and not again for 30 s", async () => {
