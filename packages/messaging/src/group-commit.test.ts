@@ -1,6 +1,6 @@
 /** Group commit against a publisher whose acknowledgements the test gives by hand: batching, limits, retries, failures. */
 import { quietLogger } from "@headwater/testkit";
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { ConnectionEvent } from "./connection.ts";
 import { AppendError, createGroupCommit, type GroupCommit, type GroupCommitOptions } from "./group-commit.ts";
 import { type PubAck, PublishError, type PublishOptions, type Publisher } from "./publisher.ts";
@@ -155,6 +155,30 @@ describe("batching", () => {
     second.ack(2);
     await expect(many).resolves.toEqual({ seq: 2 });
     await expect(other).resolves.toEqual({ seq: 2 });
+  });
+});
+
+describe("pace", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  it("holds a message back for what the one before held, but never a whole one", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout"] });
+    const commit = open({ lanes: 2, messagesPerSecond: 1_000, eventPace: { eachMs: 100_000, atMostMs: 100_000 } });
+    const first = commit.append(0, "a");
+    (await publisher.nth(0)).ack(1);
+    await first;
+    const held = commit.append(0, "b");
+    const whole = commit.appendMany(1, ["1", "2", "3"]);
+    const next = await publisher.nth(1);
+    expect(next).toMatchObject({ subject: "visits.1", lines: ["1", "2", "3"] });
+    next.ack(2);
+    await whole;
+    expect(publisher.sent).toHaveLength(2);
+    await vi.advanceTimersByTimeAsync(100_001);
+    (await publisher.nth(2)).ack(3);
+    await expect(held).resolves.toEqual({ seq: 3 });
   });
 });
 

@@ -7,7 +7,7 @@
 import type { Logger } from "@headwater/runtime";
 import type { Nats } from "./connection.ts";
 import { randomId } from "./ids.ts";
-import { createMessagePace, type MessagePace } from "./message-pace.ts";
+import { createMessagePace, type EventPace, type MessagePace } from "./message-pace.ts";
 import { createPublisher, PublishError, type Publisher } from "./publisher.ts";
 
 export type AppendErrorCode = "full" | "backpressure" | "unavailable";
@@ -29,6 +29,8 @@ export interface GroupCommitOptions {
   maxBytes: number;
   /** Messages a second over all lanes above which lanes take turns. Default: no limit. */
   messagesPerSecond?: number;
+  /** How much slower messages get the more events come. Default: not at all. */
+  eventPace?: EventPace;
   /** Default 4 MiB. */
   maxQueueBytesPerLane?: number;
   /** Default 64 MiB. */
@@ -118,7 +120,11 @@ class Commit implements GroupCommit {
     this.#pace =
       options.messagesPerSecond === undefined
         ? undefined
-        : createMessagePace({ perSecond: options.messagesPerSecond, burst: options.lanes });
+        : createMessagePace({
+            perSecond: options.messagesPerSecond,
+            burst: options.lanes,
+            ...(options.eventPace === undefined ? {} : { events: options.eventPace }),
+          });
     this.#queues = Array.from({ length: options.lanes }, (_, lane) => ({ lane, items: [], bytes: 0, running: undefined }));
   }
 
@@ -170,8 +176,10 @@ class Commit implements GroupCommit {
       while (queue.items.length > 0) {
         // One turn of the loop lets everything that has arrived share the message.
         await new Promise((resolve) => setImmediate(resolve));
-        await this.#pace?.turn();
+        const isPaced = !this.#isFull(queue);
+        if (isPaced) await this.#pace?.turn();
         const batch = takeBatch(queue.items, this.#options.maxEvents, this.#options.maxBytes);
+        if (isPaced) this.#pace?.filled(batch.length);
         try {
           const seq = await this.#send(queue.lane, batch);
           this.#release(queue, batch);
@@ -183,6 +191,11 @@ class Commit implements GroupCommit {
     } finally {
       queue.running = undefined;
     }
+  }
+
+  /** A whole message waits: nothing is gained by waiting longer, and a flood is not held up. */
+  #isFull(queue: LaneQueue): boolean {
+    return queue.items.length >= this.#options.maxEvents || queue.bytes >= this.#options.maxBytes;
   }
 
   async #send(lane: number, batch: readonly Item[]): Promise<number> {

@@ -48,4 +48,15 @@ describe("createMessagePace", () => {
     await Promise.all(turns);
     expect(order).toEqual([0, 1, 2, 3, 4]);
   });
+
+  it("makes messages fewer the more events they hold, down to a floor", async () => {
+    pace = createMessagePace({ perSecond: 100, burst: 1, events: { eachMs: 0.5, atMostMs: 30 }, nowMs: () => nowMs });
+    const waitAfter = async (events: number): Promise<number> => {
+      nowMs += 60_000;
+      expect(pace.turn()).toBeUndefined();
+      pace.filled(events);
+      return (await waits(1))[0] ?? Number.NaN;
+    };
+    expect([await waitAfter(0), await waitAfter(10), await waitAfter(60), await waitAfter(10_000)]).toEqual([10, 15, 40, 40]);
+  });
 });

@@ -1,6 +1,7 @@
 /**
  * Turns for stored messages. Every message costs the broker a write to disk, however small it is, so when many lanes have something to
- * send each waits for its turn and its message fills meanwhile. Below the rate nobody waits. Tests: message-pace.test.ts.
+ * send each waits for its turn and its message fills meanwhile. Below the rate nobody waits. Events may count too: the more of them come, the
+ * fewer messages there are a second, because the processor has to do for both. Tests: message-pace.test.ts.
  */
 
 export interface MessagePaceOptions {
@@ -8,13 +9,24 @@ export interface MessagePaceOptions {
   perSecond: number;
   /** Messages that may go at once after a quiet spell. */
   burst: number;
+  /** What the events of a message add to the pause behind it. Default: nothing. */
+  events?: EventPace;
   /** Monotonic milliseconds; replaced in tests. */
   nowMs?: () => number;
+}
+
+export interface EventPace {
+  /** Pause for each event, ms. */
+  eachMs: number;
+  /** For all events of one message together, ms: however many come, the rate of messages falls no lower than this makes it. */
+  atMostMs: number;
 }
 
 export interface MessagePace {
   /** Takes the next turn. Undefined: it is now; otherwise a promise that resolves when it comes, in the order of the calls. */
   turn(): Promise<void> | undefined;
+  /** The message of the turn holds so many events. */
+  filled(events: number): void;
 }
 
 export function createMessagePace(options: MessagePaceOptions): MessagePace {
@@ -30,6 +42,9 @@ export function createMessagePace(options: MessagePaceOptions): MessagePace {
       const waitMs = due - now;
       due += gapMs;
       return waitMs <= 0 ? undefined : new Promise((resolve) => setTimeout(resolve, waitMs));
+    },
+    filled(events) {
+      if (options.events !== undefined) due += Math.min(events * options.events.eachMs, options.events.atMostMs);
     },
   };
 }

@@ -56,7 +56,11 @@ const OWN_STREAMS = "ingest";
 const VISIT_COMMIT = { maxEvents: 256, maxBytes: 64 * 1024 };
 /** Half of what CONSENTS takes per message. */
 const CONSENT_COMMIT = { maxEvents: 64, maxBytes: 32 * 1024 };
-const FEED_COMMIT = { maxEvents: 256, maxBytes: 64 * 1024 };
+/**
+ * A stored message costs broker and readers together several times what a line costs, so busy feeds share messages: 1,300 a second for 1,000
+ * lines a second, 850 for 5,000, 225 for 10,000 and 200 at least.
+ */
+const FEED_COMMIT = { maxEvents: 256, maxBytes: 64 * 1024, eventPace: { eachMs: 0.085, atMostMs: 4.3 } };
 
 export async function startIngest(config: IngestConfig, deps: Deps, overrides: IngestOverrides = {}): Promise<Service> {
   const stack = new ResourceStack();
@@ -74,7 +78,7 @@ export async function startIngest(config: IngestConfig, deps: Deps, overrides: I
     const origins = followOrigins(registry);
     const credentials = overrides.credentials ?? followCredentials(nats, registry, deps, stack);
 
-    const commit = (family: LanedFamily, size: { maxEvents: number; maxBytes: number }, limits: CommitLimits): GroupCommit => {
+    const commit = (family: LanedFamily, size: CommitSize, limits: CommitLimits): GroupCommit => {
       const created = createGroupCommit(nats, {
         ...size,
         ...limits,
@@ -225,6 +229,7 @@ export async function startIngest(config: IngestConfig, deps: Deps, overrides: I
   }
 }
 
+type CommitSize = Pick<GroupCommitOptions, "maxEvents" | "maxBytes" | "eventPace">;
 type CommitLimits = Pick<GroupCommitOptions, "messagesPerSecond" | "maxQueueBytes" | "maxQueueBytesPerLane">;
 
 async function connectUpstreams(
