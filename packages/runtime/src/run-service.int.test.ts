@@ -61,7 +61,7 @@ afterEach(async () => {
 function run(body = "", env: Record<string, string> = {}): Run {
   const child = spawn(process.execPath, ["--input-type=module", "-e", program(body)], {
     cwd: path.resolve(import.meta.dirname, ".."),
-    env: { PATH: process.env["PATH"], HEADWATER_INSTANCE: "edge-7", ...ENV, ...env },
+    env: { PATH: process.env["PATH"], NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"], HEADWATER_INSTANCE: "edge-7", ...ENV, ...env },
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
   let out = "";

@@ -3,13 +3,13 @@ import { createHash } from "node:crypto";
 import { callService, RpcError } from "@headwater/messaging";
 import { keyPrefixOf, UsageAnswer } from "@headwater/protocol";
 import { until } from "@headwater/testkit";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { type Account, type AuthFixture, startAuthFixture } from "./testing/auth-fixture.ts";
 
 let auth: AuthFixture;
 let account: Account;
 beforeAll(async () => {
-  auth = await startAuthFixture({ instances: 2 });
+  auth = await startAuthFixture({ databaseUrl: inject("databaseUrl"), instances: 2 });
   account = await auth.register();
 }, 60_000);
 afterAll(() => auth?.stop(), 60_000);

@@ -307,7 +307,7 @@ it("keeps ended sessions ended after a restart with an empty memory and a regist
 it("answers 503 while the database is away, and goes on checking tokens from memory", async () => {
   const account = await auth.register();
   expect(await auth.session(account.token)).toMatchObject({ ok: true });
-  auth.postgres.kill();
+  auth.killDatabase();
   // The test's PostgreSQL gives up durability, so its kill may cost the newest accounts: a new one is asked for.
   let tries = 0;
   const attempt = async (): Promise<number> => {

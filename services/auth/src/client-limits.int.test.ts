@@ -1,11 +1,12 @@
 /** Request limits of the API with real auth instances, NATS and PostgreSQL (W33): one account of them for all instances, by client. */
 import { until } from "@headwater/testkit";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { type AuthFixture, startAuthFixture } from "./testing/auth-fixture.ts";
 
 let auth: AuthFixture;
 beforeAll(async () => {
   auth = await startAuthFixture({
+    databaseUrl: inject("databaseUrl"),
     instances: 2,
     env: {
       TRUSTED_PROXIES: "127.0.0.1",

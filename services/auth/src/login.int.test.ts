@@ -1,12 +1,17 @@
 /** Login, lockout and second factors with real PostgreSQL and NATS; every error row by status and message. */
 import { collectingLogger, until } from "@headwater/testkit";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { type Account, type AuthFixture, startAuthFixture } from "./testing/auth-fixture.ts";
 
 let auth: AuthFixture;
 const logged = collectingLogger();
 beforeAll(async () => {
-  auth = await startAuthFixture({ instances: 2, log: logged.log, env: { TOKEN_QUOTA_PER_MONTH: "12345" } });
+  auth = await startAuthFixture({
+    databaseUrl: inject("databaseUrl"),
+    instances: 2,
+    log: logged.log,
+    env: { TOKEN_QUOTA_PER_MONTH: "12345" },
+  });
 }, 60_000);
 afterAll(() => auth?.stop(), 60_000);
 

@@ -1,12 +1,12 @@
 /** Turning the automatic analysis of a feed on and off by request of intelligence, with real PostgreSQL and NATS. */
 import { callService } from "@headwater/messaging";
 import { until } from "@headwater/testkit";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { type RoutingFixture, startRoutingFixture } from "./testing/routing-fixture.ts";
 
 let routing: RoutingFixture;
 beforeAll(async () => {
-  routing = await startRoutingFixture();
+  routing = await startRoutingFixture({ databaseUrl: inject("databaseUrl") });
 }, 60_000);
 afterAll(() => routing?.stop(), 60_000);
 

@@ -2,7 +2,7 @@
 import { createPublisher, type Publisher, RpcError, serveLaneRequests } from "@headwater/messaging";
 import { encodeFeedLine, LANE_COUNT, laneOf, subjects } from "@headwater/protocol";
 import { quietLogger, until } from "@headwater/testkit";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { type Answer, type RoutingFixture, startRoutingFixture } from "./testing/routing-fixture.ts";
 
 let routing: RoutingFixture;
@@ -20,7 +20,7 @@ function ownUpstreams(): void {
 }
 
 beforeAll(async () => {
-  routing = await startRoutingFixture();
+  routing = await startRoutingFixture({ databaseUrl: inject("databaseUrl") });
   publisher = createPublisher(routing.nats);
   ownUpstreams();
 }, 60_000);

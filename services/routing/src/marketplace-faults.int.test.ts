@@ -36,7 +36,7 @@ it("keeps a change while the broker is silent, and tells it once when it is back
 
 it("says 503 while the database is away, and is back by itself", async () => {
   const paths = [FEEDS, `${FEEDS}/${feedId}`, `${FEEDS}/search?q=feed`, "/api/marketplace/my-feeds", "/api/marketplace/subscriptions"];
-  routing.postgres.kill();
+  routing.killDatabase();
   const refused: Answer[] = [];
   await until(
     "it is missed everywhere, then answers again everywhere",

@@ -4,7 +4,7 @@
  */
 import { until } from "@headwater/testkit";
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, inject, it } from "vitest";
 import { type Answer, type Caller, type RoutingFixture, startRoutingFixture } from "./testing/routing-fixture.ts";
 
 let routing: RoutingFixture;
@@ -13,7 +13,7 @@ let stranger: Caller;
 let hidden: string;
 let gone: string;
 beforeAll(async () => {
-  routing = await startRoutingFixture();
+  routing = await startRoutingFixture({ databaseUrl: inject("databaseUrl") });
   [owner, stranger] = [routing.caller("Owner"), routing.caller("Stranger")];
   hidden = await routing.feed(owner, {
     name: "hidden",

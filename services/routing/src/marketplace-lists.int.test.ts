@@ -1,11 +1,11 @@
 /** Lists and search of feeds: order, paging, literal search, and what private feeds are to others. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { type Answer, type Caller, type RoutingFixture, startRoutingFixture } from "./testing/routing-fixture.ts";
 
 let routing: RoutingFixture;
 let dev: Caller;
 beforeAll(async () => {
-  routing = await startRoutingFixture();
+  routing = await startRoutingFixture({ databaseUrl: inject("databaseUrl") });
   dev = routing.caller();
 }, 60_000);
 afterAll(() => routing?.stop(), 60_000);

@@ -1,10 +1,10 @@
 /** Categories, filters, tools and the examples directory. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { type Answer, type RoutingFixture, startRoutingFixture } from "./testing/routing-fixture.ts";
 
 let routing: RoutingFixture;
 beforeAll(async () => {
-  routing = await startRoutingFixture();
+  routing = await startRoutingFixture({ databaseUrl: inject("databaseUrl") });
 }, 60_000);
 afterAll(() => routing?.stop(), 60_000);
 

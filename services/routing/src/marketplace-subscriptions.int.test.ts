@@ -1,11 +1,11 @@
 /** Subscriptions on two instances: idempotent, counted exactly, and known to the registry when the first comes and the last leaves. */
 import { until } from "@headwater/testkit";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { type Answer, type RoutingFixture, startRoutingFixture } from "./testing/routing-fixture.ts";
 
 let routing: RoutingFixture;
 beforeAll(async () => {
-  routing = await startRoutingFixture({ instances: 2 });
+  routing = await startRoutingFixture({ databaseUrl: inject("databaseUrl"), instances: 2 });
 }, 60_000);
 afterAll(() => routing?.stop(), 60_000);
 

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { callService, type Nats, openNats, openRegistry, type RegistryView } from "@headwater/messaging";
 import { type Clock, type Deps, listenHttp, type Logger, type Service, systemClock } from "@headwater/runtime";
-import { createDatabase, quietLogger, startNats, startPostgres, type TestNats, type TestPostgres } from "@headwater/testkit";
+import { createDatabase, quietLogger, startNats, startPostgres, type TestNats } from "@headwater/testkit";
 import { TOTP } from "otpauth";
 import pg from "pg";
 import { parseAuthConfig } from "../config.ts";
@@ -29,7 +29,8 @@ export interface AuthFixture {
   deps: Deps;
   nats: Nats;
   broker: TestNats;
-  postgres: TestPostgres;
+  /** Only without a `databaseUrl`: a server of others is not killed. */
+  killDatabase(): void;
   registry: RegistryView;
   services: Service[];
   /** Shared by the instances; tokens, codes and limits follow it. */
@@ -51,10 +52,11 @@ export interface AuthFixture {
 }
 
 export async function startAuthFixture(
-  options: { instances?: number; env?: Record<string, string>; log?: Logger } = {},
+  options: { instances?: number; env?: Record<string, string>; log?: Logger; databaseUrl?: string } = {},
 ): Promise<AuthFixture> {
-  const [broker, postgres] = await Promise.all([startNats(), startPostgres()]);
-  const database = await createDatabase(postgres.url, "auth");
+  const given = options.databaseUrl;
+  const [broker, own] = await Promise.all([startNats(), given === undefined ? startPostgres() : undefined]);
+  const database = await createDatabase(given ?? own?.url ?? "", "auth");
   let offset = 0;
   const clock = {
     now: () => systemClock.now() + offset,
@@ -122,7 +124,10 @@ export async function startAuthFixture(
     deps,
     nats,
     broker,
-    postgres,
+    killDatabase() {
+      if (!own) throw new Error("the database server is shared");
+      own.kill();
+    },
     registry,
     services,
     clock,
@@ -152,7 +157,7 @@ export async function startAuthFixture(
       await client.end();
       for (const listener of listeners) await listener.close(1_000);
       for (const service of services) await service.stop();
-      await Promise.all([broker.stop(), postgres.stop()]);
+      await Promise.all([broker.stop(), own ? own.stop() : database.drop()]);
     },
   };
 }

@@ -1,26 +1,25 @@
 /** Rows of automatic runs with a real PostgreSQL. */
 import path from "node:path";
 import { migrate, openPool } from "@headwater/postgres";
-import { createDatabase, quietLogger, startPostgres, type TestPostgres } from "@headwater/testkit";
+import { createDatabase, quietLogger } from "@headwater/testkit";
 import type pg from "pg";
-import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, inject, it } from "vitest";
 import { createRunStore, type NewRun, type RunStore } from "./run-store.ts";
 
-let postgres: TestPostgres;
+let database: Awaited<ReturnType<typeof createDatabase>>;
 let pool: pg.Pool;
 let store: RunStore;
 let other: RunStore;
 beforeAll(async () => {
-  postgres = await startPostgres();
-  const { url } = await createDatabase(postgres.url, "runs");
-  pool = await openPool({ url, max: 6, applicationName: "test", log: quietLogger() });
+  database = await createDatabase(inject("databaseUrl"), "runs");
+  pool = await openPool({ url: database.url, max: 6, applicationName: "test", log: quietLogger() });
   await migrate({ pool, schema: "intelligence", folder: path.resolve(import.meta.dirname, "../../migrations") });
   store = createRunStore(pool);
   other = createRunStore(pool);
 }, 60_000);
 afterAll(async () => {
   await pool?.end();
-  await postgres?.stop();
+  await database?.drop();
 }, 60_000);
 beforeEach(() => pool.query("DELETE FROM intelligence.runs"));
 

@@ -16,7 +16,7 @@ import {
   type TestFeedRequest,
 } from "@headwater/protocol";
 import { type Deps, listenHttp, type Service, systemClock } from "@headwater/runtime";
-import { createDatabase, quietLogger, startNats, startPostgres, type TestNats, type TestPostgres, until } from "@headwater/testkit";
+import { createDatabase, quietLogger, startNats, startPostgres, type TestNats, until } from "@headwater/testkit";
 import pg from "pg";
 import { parseRoutingConfig } from "../config.ts";
 import { startRouting } from "../service.ts";
@@ -47,7 +47,8 @@ export interface RoutingFixture {
   deps: Deps;
   nats: Nats;
   broker: TestNats;
-  postgres: TestPostgres;
+  /** Only without a `databaseUrl`: a server of others is not killed. */
+  killDatabase(): void;
   registry: RegistryView;
   services: Service[];
   ingest: FakeIngest;
@@ -68,9 +69,12 @@ export interface RoutingFixture {
   stop(): Promise<void>;
 }
 
-export async function startRoutingFixture(options: { instances?: number; env?: Record<string, string> } = {}): Promise<RoutingFixture> {
-  const [broker, postgres] = await Promise.all([startNats(), startPostgres()]);
-  const database = await createDatabase(postgres.url, "routing");
+export async function startRoutingFixture(
+  options: { instances?: number; env?: Record<string, string>; databaseUrl?: string } = {},
+): Promise<RoutingFixture> {
+  const given = options.databaseUrl;
+  const [broker, own] = await Promise.all([startNats(), given === undefined ? startPostgres() : undefined]);
+  const database = await createDatabase(given ?? own?.url ?? "", "routing");
   const log = quietLogger();
   const secret = (): string => randomBytes(32).toString("hex");
   const deps: Deps = {
@@ -156,7 +160,10 @@ export async function startRoutingFixture(options: { instances?: number; env?: R
     deps,
     nats,
     broker,
-    postgres,
+    killDatabase() {
+      if (!own) throw new Error("the database server is shared");
+      own.kill();
+    },
     registry,
     services,
     ingest,
@@ -226,7 +233,7 @@ export async function startRoutingFixture(options: { instances?: number; env?: R
       for (const service of services) await service.stop();
       await nats.drain();
       await client.end();
-      await Promise.all([broker.stop(), postgres.stop()]);
+      await Promise.all([broker.stop(), own ? own.stop() : database.drop()]);
     },
   };
   return fixture;
