@@ -55,9 +55,9 @@ const userId = z.unknown().optional().describe("Ignored");
 const replay = {
   cursor: z.string().max(128).optional().describe("Position of a frame received before: what came after it is sent first"),
   since: z
-    .union([z.number().nonnegative(), z.iso.datetime({ offset: true })])
+    .union([z.number(), z.string().max(64)])
     .optional()
-    .describe("Time, ms or ISO: what came since then and is still kept is sent first"),
+    .describe("Time, ms or ISO with an offset: what came since then and is still kept is sent first. A `cursor` goes before it"),
 };
 const requestId = z.union([z.string(), z.number()]).optional();
 const question = z.string().max(4_000);

@@ -124,6 +124,11 @@ it("what cannot be continued is told as a gap", async () => {
     const socket = await open(edge.url);
     expect(await socket.ask(msg("subscribe-feed", { feedId: RAW, cursor: bad }))).toEqual([success, gap]);
   }
+  // A time that is none is treated as a cursor that is none.
+  for (const since of ["soon", ""]) {
+    const socket = await open(edge.url);
+    expect(await socket.ask(msg("subscribe-feed", { feedId: RAW, since }))).toEqual([success, gap]);
+  }
   const crossed = await open(edge.url);
   await crossed.ask(msg("subscribe-topic", { feedId: TOPICS, topic: "x", include: ["data"], cursor }));
   expect(crossed.texts.at(-2)).toBe(JSON.stringify({ type: "gap", payload: { feedId: TOPICS, topic: "x", reason: "retention" } }));

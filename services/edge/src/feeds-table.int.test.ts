@@ -305,7 +305,7 @@ describe("every other error by its exact text", () => {
     ["jwt", msg("subscribe-feed", { feedId: "a.*.>" }), frame("subscription-error", { error: "feed not found", feedId: "a.*.>" })],
     [
       "jwt",
-      msg("subscribe-feed", { feedId: PUBLIC, since: "soon" }),
+      msg("subscribe-feed", { feedId: PUBLIC, since: {} }),
       frame("subscription-error", { error: "invalid payload", feedId: PUBLIC }),
     ],
     ["jwt", msg("subscribe-topic", { feedId: TOPICS }), frame("subscription-error", { error: "invalid payload", feedId: TOPICS })],

@@ -1,7 +1,7 @@
 import { SocketClientMessage } from "@headwater/protocol";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseSocketMessage, topicText } from "./socket-message.ts";
+import { parseSocketMessage, sinceMsOf, topicText } from "./socket-message.ts";
 
 const parse = (message: unknown) => parseSocketMessage(JSON.stringify(message));
 
@@ -64,6 +64,21 @@ describe("parseSocketMessage", () => {
   ])("a topic of %s", (_what, topic, isTopic) => {
     for (const type of ["subscribe-topic", "unsubscribe-topic"])
       expect(parse({ type, payload: { feedId: "f", topic } }).kind).toBe(isTopic ? "message" : "invalid");
+  });
+
+  it.each<[number | string, number | undefined]>([
+    [1_769_802_850_630, 1_769_802_850_630],
+    [-5, 0],
+    ["2026-01-30T19:54:10.630Z", 1_769_802_850_630],
+    ["2026-01-30T20:54:10.630+01:00", 1_769_802_850_630],
+    ["1969-12-31T23:59:59Z", 0],
+    ["2026-01-30T19:54:10", undefined],
+    ["2026-13-30T19:54:10Z", undefined],
+    ["1769802850630", undefined],
+    ["soon", undefined],
+    ["", undefined],
+  ])("since %j is %s", (since, ms) => {
+    expect(sinceMsOf(since)).toBe(ms);
   });
 
   it("accepts what the published schema accepts, for any input", () => {

@@ -22,6 +22,8 @@ export interface Echo {
 }
 
 const MAX_ECHO = 256;
+/** Without an offset it would depend on where we run. */
+const ISO_TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)$/;
 
 export function parseSocketMessage(text: string): SocketMessage {
   const value = parseJson(text);
@@ -41,6 +43,12 @@ export function parseSocketMessage(text: string): SocketMessage {
 /** A number as a topic: the digits the client wrote when a double cannot hold them, else its shortest decimal form. */
 export function topicText(topic: string | number): string {
   return String(topic);
+}
+
+/** `since` as ms; undefined when it is no time. Before 1970 is "everything". */
+export function sinceMsOf(since: number | string): number | undefined {
+  if (typeof since === "number") return Math.max(0, since);
+  return ISO_TIME.test(since) && !Number.isNaN(Date.parse(since)) ? Math.max(0, Date.parse(since)) : undefined;
 }
 
 function parseJson(text: string): unknown {

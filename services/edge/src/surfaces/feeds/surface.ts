@@ -14,6 +14,7 @@ import { SURFACE_CODES } from "../../domain/cursor.ts";
 import { checkUpgrade } from "../../domain/handshake.ts";
 import { originAllowed } from "../../domain/origin.ts";
 import type { RegisteredAccess, SocketIdentity } from "../../domain/socket-access.ts";
+import { sinceMsOf } from "../../domain/socket-message.ts";
 import type { StreamLog } from "../../ports.ts";
 import type { Admission, HandshakeRequest, Surface, SurfaceLimits } from "../../surface.ts";
 import { identify, type IdentifyOptions, revokedText, whyRevoked } from "./identify.ts";
@@ -147,13 +148,15 @@ export class FeedsSurface implements Surface {
     const { hub, source, seal, log } = this.#o;
     const context = { hub, source, nowMs: this.#o.nowMs(), replayMs: (feed.bufferTtlMinutes || DEFAULT_TTL_MINUTES) * MINUTE_MS };
     try {
+      // Nobody can tell where the client was: it is told a gap and goes on with what comes.
+      const unknown: DataStart = { from: hub.end, notBeforeMs: undefined, hasGap: true };
       if (wish.cursor !== undefined) {
         const cursor = seal.open(feedCursorScope(feedId), wish.cursor, SURFACE_CODES.feeds);
-        // Not one of ours for this feed: where the client was cannot be known, so it is told a gap and goes on with what comes.
-        if (!cursor) return { from: hub.end, notBeforeMs: undefined, hasGap: true };
+        if (!cursor) return unknown;
         return startOf(await planStart({ kind: "cursor", text: wish.cursor }, cursor, context));
       }
-      const sinceMs = typeof wish.since === "string" ? Date.parse(wish.since) : (wish.since ?? context.nowMs);
+      const sinceMs = wish.since === undefined ? context.nowMs : sinceMsOf(wish.since);
+      if (sinceMs === undefined) return unknown;
       return startOf(await planStart({ kind: "since", ms: sinceMs }, undefined, context));
     } catch (error) {
       log.warn({ err: error, stream: source.stream }, "socket.broker_unreachable");
