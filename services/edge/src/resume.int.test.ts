@@ -198,9 +198,14 @@ describe("by time", () => {
     await fresh.stop();
   });
 
-  it("a time in the future is simply live", async () => {
+  it("a time in the future is live at once, and says so", async () => {
     const socket = await open(`&since=${Date.now() + 60_000}`);
-    expect(socket.frames[0]).not.toHaveProperty("resumed");
+    await socket.first("live");
+    expect(socket.frames.map((frame) => frame.type)).toEqual(["hello", "live"]);
+    expect(socket.frames[0]).toMatchObject({ resumed: true });
+    await fixture.publish([{ tenant: "acme", ext: { v: "not_future" } }]);
+    await socket.received(1);
+    expect(socket.visitors()).toEqual(["not_future"]);
   });
 });
 

@@ -53,7 +53,8 @@ async function planFromCursor(cursor: CursorPayload, context: PlanContext): Prom
 
 async function planSince(sinceMs: number, context: PlanContext): Promise<StartPlan> {
   const { hub, source, nowMs } = context;
-  if (sinceMs >= nowMs) return LIVE;
+  // Nothing can be missing, but who asks for a beginning is told when it is over.
+  if (sinceMs >= nowMs) return { ...LIVE, from: hub.end };
   const oldest = hub.ring.oldest;
   if (oldest && oldest.timeMs < sinceMs - CLOCK_MARGIN_MS) {
     const entry = hub.ring.firstAtOrAfterTime(sinceMs - CLOCK_MARGIN_MS);
