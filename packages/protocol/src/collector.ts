@@ -43,12 +43,15 @@ const device = z.object({
   timezone: text,
 });
 
+/** Control characters are refused, not removed: two visitors could become one. */
+const clientId = z.string().regex(/^[^\u0000-\u001f\u007f]*$/);
+
 const envelope = {
-  visitorId: z.string().min(1).max(128),
-  sessionId: z.string().max(128).nullish(),
+  visitorId: clientId.min(1).max(128),
+  sessionId: clientId.max(128).nullish(),
   timestamp: z.number(),
   consent: CollectorConsent.nullish(),
-  _eid: z.string().min(1).max(64).nullish(),
+  _eid: clientId.min(1).max(64).nullish(),
   _tid: z.string().max(64).nullish(),
 };
 
@@ -126,7 +129,7 @@ export const CONSENT_METHODS = [
 /** Body of `POST /v1/consent/receipt`: one record per durable decision. */
 export const ConsentReceipt = z.object({
   /** Absent: the visitor cookie of the request decides. */
-  visitorId: z.string().min(1).max(128).optional(),
+  visitorId: clientId.min(1).max(128).optional(),
   consentState: z.object({
     necessary: z.boolean().optional(),
     analytics: z.boolean(),

@@ -38,6 +38,14 @@ describe("event validator", () => {
     ["missing_field", "device.userAgent is required", { ...base, device: {} }],
     ["invalid_field", "visitorId must NOT have more than 128 characters", { ...base, visitorId: "v".repeat(129) }],
     ["invalid_field", "visitorId must NOT have fewer than 1 characters", { ...base, visitorId: "" }],
+    ...["visitorId", "sessionId", "_eid"].map(
+      (name) =>
+        ["invalid_field", `${name} must match pattern "^[^\\u0000-\\u001f\\u007f]*$"`, { ...base, [name]: "a\u0000b" }] as [
+          string,
+          string,
+          unknown,
+        ],
+    ),
     ["invalid_field", "visitorId must be string", { ...base, visitorId: null }],
     ["invalid_field", "timestamp must be number", { ...base, timestamp: "1" }],
     ["invalid_field", "timestamp must be number", { ...base, timestamp: Number.POSITIVE_INFINITY }],
