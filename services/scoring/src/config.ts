@@ -18,6 +18,7 @@ export const ScoringEnv = z.object({
   SCORING_CATCH_UP_MS: envNumber(0, 10_000)
     .default(500)
     .describe("How long a snapshot read waits for events accepted before it, ms; then it answers pending"),
+  UPGRADE_URL: z.url().default("https://headwater.example/plans").describe("Where a caller with too low a plan is sent"),
   CRASH_AT: z.enum(CRASH_POINTS).optional().describe("Fault tests only: the process ends itself with SIGKILL at this point"),
   CRASH_AFTER: envNumber(0, 1_000_000).default(0).describe("Fault tests only: how often CRASH_AT is passed before the process ends"),
 });
@@ -30,6 +31,7 @@ export interface ScoringConfig {
   snapshotIntervalMs: number;
   readDeadlineMs: number;
   catchUpMs: number;
+  upgradeUrl: string;
   crash?: { at: CrashPoint; after: number };
 }
 
@@ -43,6 +45,7 @@ export function parseScoringConfig(env: Env): ScoringConfig {
     snapshotIntervalMs: e.SCORING_SNAPSHOT_INTERVAL_MS,
     readDeadlineMs: e.SCORING_READ_DEADLINE_MS,
     catchUpMs: e.SCORING_CATCH_UP_MS,
+    upgradeUrl: e.UPGRADE_URL,
     ...(e.CRASH_AT === undefined ? {} : { crash: { at: e.CRASH_AT, after: e.CRASH_AFTER } }),
   };
 }

@@ -120,6 +120,7 @@ export async function startScoring(config: ScoringConfig, deps: Deps): Promise<S
       },
       neutral: (visitorId, nowMs): VisitorContext => neutralContext(visitorId, "", nowMs),
       clock,
+      upgradeUrl: config.upgradeUrl,
       onOutcome: (outcome) => metrics.read(outcome),
     });
     const status = (): Record<string, unknown> => ({

@@ -56,6 +56,7 @@ beforeEach(async () => {
     },
     neutral: (visitorId, at) => neutralContext(visitorId, "", at),
     clock: { now: () => nowMs, monotonicMs: () => nowMs },
+    upgradeUrl: "https://plans.example",
     onOutcome: (outcome) => outcomes.push(outcome),
   });
   http = await listenHttp({
@@ -97,6 +98,7 @@ describe("refused", () => {
         currentPlan: "free",
         requiredPlan: "builder",
         feature: "signals_snapshot_read",
+        upgradeUrl: "https://plans.example",
       },
     ],
     [
@@ -115,6 +117,29 @@ describe("refused", () => {
     expect(res.headers.get("content-type")).toBe("application/json; charset=utf-8");
     expect(res.headers.get("x-request-id")).toMatch(/^req_/);
     expect([asked, outcomes]).toEqual([[], ["refused"]]);
+  });
+
+  it("in a way that a page can read, unless it is a foreign one", async () => {
+    const page = (from = "https://shop.example") => get(undefined, { headers: { Origin: from } });
+    const readable = async (asking: Promise<Response>): Promise<unknown> => {
+      const res = await asking;
+      expect(res.headers.get("vary")).toBe("Origin");
+      return [res.status, res.headers.get("access-control-allow-origin")];
+    };
+    verified = { ok: true, credential: credential("builder") };
+    expect(await readable(page())).toEqual([200, "https://shop.example"]);
+    const tooSoon = await page();
+    expect([tooSoon.status, tooSoon.headers.get("access-control-allow-origin")]).toEqual([429, "https://shop.example"]);
+    expect(tooSoon.headers.get("access-control-expose-headers")).toContain("Retry-After");
+    expect(await readable(page("https://evil.test"))).toEqual([403, null]);
+    for (const [verdict, status] of [
+      [{ ok: true, credential: credential("free") }, 403],
+      [{ ok: false, code: "invalid" }, 401],
+      [{ ok: false, code: "unavailable" }, 503],
+    ] as const) {
+      verified = verdict;
+      expect(await readable(page())).toEqual([status, "https://shop.example"]);
+    }
   });
 
   it("another method, with what is allowed", async () => {

@@ -24,6 +24,8 @@ export interface SnapshotPorts {
   /** Context of a visitor nothing is known about yet. */
   neutral(visitorId: string, nowMs: number): VisitorContext;
   clock: Clock;
+  /** Where a caller with too low a plan is sent. */
+  upgradeUrl: string;
   onOutcome(outcome: "ok" | "pending" | "not_active" | "refused" | "unavailable"): void;
 }
 
@@ -37,7 +39,8 @@ export function snapshotRoutes(ports: SnapshotPorts): Router {
     res.setHeader("Cache-Control", "no-store");
     const origin = headerOf(req, "origin") ?? headerOf(req, "referer");
     if (origin !== undefined) res.setHeader("Vary", "Origin");
-    if (req.method === "OPTIONS") return preflight(req, res);
+    shareWithPage(req, res);
+    if (req.method === "OPTIONS") return preflight(res);
     if (req.method !== "GET" && req.method !== "HEAD")
       return sendError(res, "method_not_allowed", { headers: { Allow: "GET, HEAD, OPTIONS" } });
     if ("key" in req.query || "api_key" in req.query || "token" in req.query) {
@@ -57,12 +60,19 @@ export function snapshotRoutes(ports: SnapshotPorts): Router {
       ports.onOutcome("refused");
       return sendError(res, "plan_upgrade_required", {
         message: "Snapshots are part of the Builder plan and above",
-        fields: { currentPlan: credential.plan, requiredPlan: lowestPlanWith("snapshotRead"), feature: "signals_snapshot_read" },
+        fields: {
+          currentPlan: credential.plan,
+          requiredPlan: lowestPlanWith("snapshotRead"),
+          feature: "signals_snapshot_read",
+          upgradeUrl: ports.upgradeUrl,
+        },
       });
     }
     if (!hasScope(credential.scopes, "signals:read")) return refuse(ports, res, "insufficient_scope");
-    if (!originPermitted(credential, origin)) return refuse(ports, res, "origin_not_allowed");
-    if (origin !== undefined && headerOf(req, "origin") !== undefined) res.setHeader("Access-Control-Allow-Origin", origin);
+    if (!originPermitted(credential, origin)) {
+      res.removeHeader("Access-Control-Allow-Origin");
+      return refuse(ports, res, "origin_not_allowed");
+    }
     const visitorId = String(req.params["visitorId"] ?? "");
     const sessionId = typeof req.query["sessionId"] === "string" ? req.query["sessionId"] : undefined;
     if (visitorId.length > MAX_ID || (sessionId?.length ?? 0) > MAX_ID) return refuse(ports, res, "invalid_request");
@@ -104,10 +114,19 @@ function refuse(ports: SnapshotPorts, res: Response, code: "insufficient_scope" 
   sendError(res, code);
 }
 
-/** A preflight carries no credential, so it tells nothing: whether the origin may read is decided on the request itself. */
-function preflight(req: Request, res: Response): void {
+/**
+ * A page may read every answer but that it is a foreign one: a refusal nobody can read looks like a broken network. Nothing is shared that the
+ * page could not get by leaving its origin out; cookies play no part here.
+ */
+function shareWithPage(req: Request, res: Response): void {
   const origin = headerOf(req, "origin");
-  if (origin !== undefined) res.setHeader("Access-Control-Allow-Origin", origin);
+  if (origin === undefined) return;
+  res.setHeader("Access-Control-Allow-Origin", origin);
+  res.setHeader("Access-Control-Expose-Headers", "X-Request-Id, Retry-After, X-RateLimit-Scope, X-RateLimit-Reset");
+}
+
+/** A preflight carries no credential, so it tells nothing: whether the origin may read is decided on the request itself. */
+function preflight(res: Response): void {
   res.setHeader("Access-Control-Allow-Methods", "GET, HEAD");
   res.setHeader("Access-Control-Allow-Headers", "X-API-Key, Authorization, Accept");
   res.setHeader("Access-Control-Max-Age", "86400");
