@@ -50,6 +50,17 @@ it("a tick is reserved once, whoever asks and how many at once", async () => {
   expect(await store.reserve(run("r1"))).toBe(false);
 });
 
+it("a reservation alone does not wait for the disk; what its connection does next does", async () => {
+  const single = await openPool({ url: database.url, max: 1, applicationName: "test", log: quietLogger() });
+  try {
+    await single.query("SET synchronous_commit = on");
+    expect(await createRunStore(single).reserve(run("quick"))).toBe(true);
+    expect((await single.query("SHOW synchronous_commit")).rows).toEqual([{ synchronous_commit: "on" }]);
+  } finally {
+    await single.end();
+  }
+});
+
 it("a run is settled once; one that was written off is not settled any more", async () => {
   await Promise.all(["a", "b"].map((id) => store.reserve(run(id))));
   expect(await store.settle({ id: "a", outcome: "answered", tokens: 150, durationMs: 12.6 })).toBe(true);

@@ -54,9 +54,12 @@ export function createRunStore(pool: pg.Pool): RunStore {
     // In one order everywhere, or two instances could wait for each other's rows.
     const sorted = runs.toSorted((a, b) => (a.id < b.id ? -1 : 1));
     const column = <K extends keyof NewRun>(name: K): NewRun[K][] => sorted.map((run) => run[name]);
+    // Does not wait for the disk, so that it does not hold up the question: a database that crashes within the second may forget a reservation,
+    // and its tick may then be asked again. The completion below waits, and with it everything before it.
     const { rows } = await pool.query<{ id: string }>(
-      `INSERT INTO intelligence.runs (id, lane, epoch, feed_id, tenant_id, tick, provider, model)
-       SELECT * FROM unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[])
+      `WITH quick AS (SELECT set_config('synchronous_commit', 'off', true))
+       INSERT INTO intelligence.runs (id, lane, epoch, feed_id, tenant_id, tick, provider, model)
+       SELECT new.* FROM quick, unnest($1::text[], $2::int[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[]) AS new
        ON CONFLICT (id) DO NOTHING RETURNING id`,
       [
         column("id"),
