@@ -36,7 +36,7 @@ export type FeedLine = FeedLineHeader &
 
 /** A line break inside valid JSON text is white space, because strings cannot hold one. */
 export function oneLine(json: string): string {
-  return json.replace(/[\r\n]+/g, " ");
+  return json.includes("\n") || json.includes("\r") ? json.replace(/[\r\n]+/g, " ") : json;
 }
 
 export function encodeFeedLine(line: FeedLine): string {

@@ -3,6 +3,7 @@
  * Tests: upstream-text.test.ts.
  */
 import { type FeedRecord, oneLine } from "@headwater/protocol";
+import { readJsonText } from "./json-text.ts";
 
 /** `json`: source text of one value on one line, not `null`. `elements`: how many, of an array. */
 export type UpstreamMessage = { kind: "json" | "text"; text: string; elements?: number };
@@ -41,14 +42,10 @@ export const MAX_MESSAGES_PER_FRAME = 10_000;
 export function jsonOrText(text: string, into: Decoded): void {
   const trimmed = text.trim();
   if (trimmed === "" || trimmed === "null") return void into.dropped.push("empty");
-  let value: unknown;
-  try {
-    value = JSON.parse(trimmed);
-  } catch {
-    // Not JSON is no fault here: the contract makes it a text message.
-    return void into.messages.push({ kind: "text", text });
-  }
-  into.messages.push({ kind: "json", text: oneLine(trimmed), ...(Array.isArray(value) ? { elements: value.length } : {}) });
+  const json = readJsonText(trimmed);
+  // Not JSON is no fault here: the contract makes it a text message.
+  if (json === undefined) into.messages.push({ kind: "text", text });
+  else into.messages.push({ kind: "json", text: oneLine(trimmed), ...(json.elements === undefined ? {} : { elements: json.elements }) });
 }
 
 /** Messages that readers get of it: routing takes an array apart under a topic field that begins with a name. */
