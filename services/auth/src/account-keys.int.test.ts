@@ -244,6 +244,19 @@ describe("svc.auth.usage", () => {
     expect(shown.body).toEqual({ success: true, tokenUsage: await usage(tenantId) });
   });
 
+  it("keeps tenants apart that are asked about in the same moment, and answers for none that is not", async () => {
+    const [one, two] = [await tenantOf((await auth.register()).token), await tenantOf((await auth.register()).token)];
+    const asked = Array.from({ length: 30 }, (_, i) => [
+      usage(one, { id: `c${i}`, tokens: i }),
+      usage(two, { id: `c${i % 10}`, tokens: 2 ** 40 }),
+      usage(two),
+      expect(usage("nobody", { id: `c${i}`, tokens: 1 })).rejects.toMatchObject({ status: 404 }),
+    ]);
+    await Promise.all<unknown>(asked.flat());
+    expect(await usage(one)).toMatchObject({ tokensUsed: (29 * 30) / 2 });
+    expect(await usage(two)).toMatchObject({ tokensUsed: 10 * 2 ** 40 });
+  });
+
   it("follows the operator's limit and overdraft", async () => {
     const own = await auth.register();
     const body = { plan: "builder", limits: { llmTokensPerMonth: 5 }, overdraftAllowed: false };
