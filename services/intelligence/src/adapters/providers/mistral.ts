@@ -1,7 +1,6 @@
 /** Mistral: chat completions with a bearer key. Tests: providers.int.test.ts. */
-import OpenAI from "openai";
 import { z } from "zod";
-import { chatCompletions } from "./chat-completions.ts";
+import { bearerChat } from "./bearer-chat.ts";
 import { baseUrl, providerRow } from "./row.ts";
 
 export const mistral = providerRow({
@@ -12,23 +11,5 @@ export const mistral = providerRow({
     MISTRAL_MODEL: z.string().default("mistral-large-latest").describe("Model of provider `mistral`"),
     MISTRAL_BASE_URL: baseUrl().default("https://api.mistral.ai/v1").describe("Another server that speaks the same protocol as Mistral"),
   },
-  configure({ MISTRAL_API_KEY: apiKey, MISTRAL_MODEL: model, MISTRAL_BASE_URL: baseURL }) {
-    if (apiKey === undefined) return undefined;
-    return {
-      model,
-      open(context) {
-        // Null: the SDK must not read settings from the environment by itself.
-        const client = new OpenAI({
-          apiKey,
-          baseURL,
-          organization: null,
-          project: null,
-          maxRetries: 0,
-          fetch: context.fetch,
-          logLevel: "off",
-        });
-        return chatCompletions("mistral", model, client, context);
-      },
-    };
-  },
+  configure: (env) => bearerChat("mistral", { apiKey: env.MISTRAL_API_KEY, model: env.MISTRAL_MODEL, baseURL: env.MISTRAL_BASE_URL }),
 });
