@@ -1,5 +1,6 @@
 import { type FeedLine, type FeedRecord, type FeedState, feedKeys } from "@headwater/protocol";
 import { describe, expect, it } from "vitest";
+import { feedRecord } from "../fixtures/feed-record.ts";
 import { compileRouting } from "./topic-config.ts";
 import { foldFeedLine, type FoldLimits } from "./topic-fold.ts";
 import { newFeedState } from "./topic-state.ts";
@@ -7,33 +8,7 @@ import { newFeedState } from "./topic-state.ts";
 const ID = "697d10f5824ee2ba77fcad87";
 const T0 = 1_769_802_850_630;
 
-const record = (change: Partial<FeedRecord> = {}): FeedRecord => ({
-  id: ID,
-  tenantId: "t1",
-  userId: "u1",
-  name: "Coinbase",
-  eventName: "message",
-  isPublic: true,
-  isActive: true,
-  hasSubscriptions: false,
-  connectionType: "websocket",
-  url: "wss://feed.example.com",
-  connectionMessages: [],
-  connectionMessageDelayMs: 0,
-  reconnectionEnabled: true,
-  reconnectionDelay: 1_000,
-  reconnectionAttempts: 0,
-  dataFormat: "json",
-  pingIntervalMs: 30_000,
-  readTimeoutMs: 60_000,
-  enableTopicRouting: true,
-  topicField: "product_id",
-  autoAnalysis: false,
-  bufferTtlMinutes: 30,
-  createdAt: "",
-  updatedAt: "",
-  ...change,
-});
+const record = (change: Partial<FeedRecord> = {}): FeedRecord => feedRecord(ID, { name: "Coinbase", topicField: "product_id", ...change });
 
 /** A feed of its own; `send` folds the next line and answers what it put out. */
 function feed(change: Partial<FeedRecord> = {}, limits: Partial<FoldLimits> = {}) {

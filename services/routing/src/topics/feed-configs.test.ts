@@ -1,7 +1,7 @@
 import { createRegistryStore } from "@headwater/messaging";
 import type { RegistryRecord } from "@headwater/protocol";
 import { describe, expect, it } from "vitest";
-import { feedRecord } from "../fixtures/topic-harness.ts";
+import { feedRecord } from "../fixtures/feed-record.ts";
 import { createFeedConfigs } from "./feed-configs.ts";
 
 const ID = "697d10f5824ee2ba77fcad87";
@@ -21,6 +21,16 @@ describe("settings of a feed at a position", () => {
   it("are those of that position, whatever came later", () => {
     expect([2, 3, 4, 5, 6].map(steps)).toEqual([undefined, ["a"], ["a"], ["b", -1], ["b", -1]]);
     expect(configs.at(4).of(ID)).toBe(configs.at(3).of(ID));
+  });
+  it("are looked up anew while the position has not been read yet", () => {
+    const late = createRegistryStore();
+    const { of } = createFeedConfigs(late.view).at(5);
+    late.apply(record(feedRecord(ID, { topicField: "a" })), 3);
+    expect(of(ID)?.path?.steps).toEqual(["a"]);
+    late.apply(record(feedRecord(ID, { topicField: "b" })), 5);
+    expect(of(ID)?.path?.steps).toEqual(["b"]);
+    late.apply(record(feedRecord(ID, { topicField: "c" })), 6);
+    expect(of(ID)?.path?.steps).toEqual(["b"]);
   });
   it("do not exist for a deleted feed or a record nobody can read", () => {
     expect(configs.at(7).of(ID)).toBeUndefined();

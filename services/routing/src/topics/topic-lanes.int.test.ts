@@ -8,7 +8,8 @@ import { feedKeys, FeedRecent, FeedSummary, FeedUnrouted, laneOf, MAX_UPSTREAM_M
 import { collectingLogger, until } from "@headwater/testkit";
 import { Registry } from "prom-client";
 import { afterEach, beforeEach, describe, expect, inject, it } from "vitest";
-import { feedRecord, LANES, TopicHarness } from "../fixtures/topic-harness.ts";
+import { feedRecord } from "../fixtures/feed-record.ts";
+import { LANES, TopicHarness } from "../fixtures/topic-harness.ts";
 import type { TopicLanes } from "./index.ts";
 
 /** Two feeds in different lanes. */
