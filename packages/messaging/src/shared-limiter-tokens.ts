@@ -43,6 +43,8 @@ const PROBE_EVERY_MS = 500;
 /** The order of least use is kept to this exactness. */
 const REORDER_MS = 1_000;
 const MAX_KEYS = 20_000;
+/** So many of the least recently used are looked at for some to forget: in a flood all of them wait. */
+const MAX_LOOKS = 8;
 const MAX_PER_QUESTION = 256;
 
 export interface TokenClient {
@@ -77,8 +79,14 @@ export function createTokenClient(
       key, rate, usedAt: now, lane: laneOf(key), leased: 0, leaseUntil: 0, leaseSize: 1, grantedAt: Number.NEGATIVE_INFINITY, refusedUntil: 0, waiting: [], local: undefined,
     }; // biome-ignore format: one literal
     buckets.set(key, fresh);
-    if (buckets.size > MAX_KEYS) for (const [oldest, { waiting }] of buckets) if (waiting.length === 0 && buckets.delete(oldest)) break;
+    if (buckets.size > MAX_KEYS) forgetOldest();
     return fresh;
+  };
+  const forgetOldest = (): void => {
+    for (const [key, { waiting }] of first(buckets, MAX_LOOKS)) {
+      if (waiting.length === 0) buckets.delete(key);
+      if (buckets.size <= MAX_KEYS) return;
+    }
   };
   const laneAt = (index: number): Lane => {
     const known = lanes.get(index);
@@ -96,7 +104,7 @@ export function createTokenClient(
   async function run(index: number, lane: Lane): Promise<void> {
     lane.isAsking = true;
     while (lane.queue.size > 0 && !isStopped) {
-      const batch = [...lane.queue].slice(0, MAX_PER_QUESTION);
+      const batch = first(lane.queue, MAX_PER_QUESTION);
       const wants = batch.map((bucket) => {
         lane.queue.delete(bucket);
         return wantOf(bucket, clock.monotonicMs());
@@ -189,4 +197,10 @@ function inHand(bucket: Bucket, now: number): number {
 function wantOf(bucket: Bucket, now: number): number {
   const needed = bucket.waiting.reduce((sum, { cost }) => sum + cost, 0) - inHand(bucket, now);
   return Math.min(bucket.rate.burst, Math.max(needed, bucket.leaseSize));
+}
+
+function first<T>(items: Iterable<T>, count: number): T[] {
+  const found: T[] = [];
+  for (const item of items) if (found.push(item) >= count) break;
+  return found;
 }

@@ -108,6 +108,20 @@ describe("shared tokens", () => {
     for (let i = 0; i < 20_100; i++) void w.client.take(`k${i}`, rate, 1);
     expect(await first).toEqual({ ok: true });
   });
+
+  it("cost no more when more keys wait than are remembered", async () => {
+    const w = tokens(gives);
+    const taken: Promise<unknown>[] = [];
+    const costOf = (name: string): number => {
+      const begin = process.cpuUsage();
+      for (let i = 0; i < 20_000; i++) taken.push(w.client.take(`${name}${i}`, rate, 1));
+      const { user, system } = process.cpuUsage(begin);
+      return user + system;
+    };
+    const [few, many] = [costOf("a"), costOf("b")];
+    expect(many).toBeLessThan(few * 10);
+    expect(new Set((await Promise.all(taken)).map((one) => JSON.stringify(one)))).toEqual(new Set(['{"ok":true}']));
+  });
 });
 
 function holds(answer: (request: HoldRequest) => Promise<{ others: number; granted: number }[]>) {
