@@ -53,6 +53,11 @@ describe("csv", () => {
     expect(csv.decode('"open', false).dropped).toEqual(["undecodable"]);
     expect(texts(decoder("csv"), "__proto__,a\n1,2\n")).toEqual(['{"__proto__":"1","a":"2"}']);
   });
+  it("takes no names from a frame that cannot be read", () => {
+    const csv = decoder("csv");
+    expect(csv.decode('bad,names\n1,2\n"open', false)).toEqual({ messages: [], dropped: ["undecodable"], unpackedBytes: 0 });
+    expect(texts(csv, "sym\nBTC\n")).toEqual(['{"sym":"BTC"}']);
+  });
   it("cannot be made to grow", () => {
     const csv = decoder("csv");
     csv.decode(Array.from({ length: 1_000 }, (_, i) => "n".repeat(190) + i).join(","), false);
@@ -60,6 +65,8 @@ describe("csv", () => {
     const { messages, dropped } = csv.decode(row.repeat(2_000), false);
     expect(messages.reduce((sum, { text }) => sum + text.length, 0)).toBeLessThanOrEqual(MAX_UPSTREAM_MESSAGE_BYTES);
     expect(dropped).toEqual(["size"]);
+    // Nor to read on when it has given all it may: what comes then is no CSV at all.
+    expect(csv.decode(`${row.repeat(30)}"open`, false)).toEqual({ messages, dropped, unpackedBytes: 0 });
     expect(decoder("csv").decode(`${"n".repeat(201)}\nx\n`, false).dropped).toEqual(["undecodable"]);
   });
 });
@@ -116,7 +123,7 @@ describe("protobuf (W37)", () => {
       `/*${"*".repeat(60_000)}`,
       '"'.repeat(60_000),
     ];
-    const begin = performance.now();
+    const begin = process.cpuUsage();
     for (const protobufSchema of schemas) {
       try {
         decoder("protobuf", { protobufSchema: protobufSchema.slice(0, MAX_SCHEMA_BYTES), protobufType: "T" });
@@ -124,7 +131,8 @@ describe("protobuf (W37)", () => {
         expect(error).toBeInstanceOf(BadSchema);
       }
     }
-    expect(performance.now() - begin).toBeLessThan(5_000);
+    const { user, system } = process.cpuUsage(begin);
+    expect((user + system) / 1_000).toBeLessThan(5_000);
   });
 });
 

@@ -62,25 +62,38 @@ function textReader(format: ConnectionSpec["dataFormat"]): (text: string, into: 
 const MAX_COLUMNS = 1_000;
 const MAX_NAME_CHARS = 200;
 
+/** Ends the parsing of a frame that has given all it may. */
+class FrameFull extends Error {}
+
 /** The first row of a connection names the columns; a repeated one is skipped. Values stay text, so that they keep their digits. */
 function csvReader(): (text: string, into: Decoded) => void {
   let columns: string[] | undefined;
   return (text, into) => {
-    const rows = parseCsv(text, { relax_column_count: true, skip_empty_lines: true, trim: true, bom: true });
-    if (rows.length === 0) into.dropped.push("empty");
-    let chars = 0;
-    for (const row of rows) {
-      if (columns === undefined) {
+    let names = columns;
+    let [rows, chars] = [0, 0];
+    const read = (row: string[]): null => {
+      rows += 1;
+      if (names === undefined) {
         if (row.length > MAX_COLUMNS || row.some((name) => name.length > MAX_NAME_CHARS)) throw new RangeError("not a header");
-        columns = row;
-        continue;
+        names = row;
+        return null;
       }
-      if (row.length === columns.length && row.every((value, i) => value === columns?.[i])) continue;
-      const json = JSON.stringify(Object.fromEntries(row.slice(0, columns.length).map((value, i) => [columns?.[i] ?? "", value])));
+      if (row.length === names.length && row.every((value, i) => value === names?.[i])) return null;
+      const json = JSON.stringify(Object.fromEntries(row.slice(0, names.length).map((value, i) => [names?.[i] ?? "", value])));
       chars += json.length;
       // Names repeat per row: a small frame could become a large one.
-      if (chars > MAX_UPSTREAM_MESSAGE_BYTES || into.messages.length >= MAX_MESSAGES_PER_FRAME) return void into.dropped.push("size");
+      if (chars > MAX_UPSTREAM_MESSAGE_BYTES || into.messages.length >= MAX_MESSAGES_PER_FRAME) throw new FrameFull();
       into.messages.push({ kind: "json", text: json });
+      return null;
+    };
+    try {
+      parseCsv(text, { relax_column_count: true, skip_empty_lines: true, trim: true, bom: true, on_record: read });
+    } catch (error) {
+      if (!(error instanceof FrameFull)) throw error;
+      into.dropped.push("size");
     }
+    // A frame that cannot be read names nothing.
+    columns = names;
+    if (rows === 0) into.dropped.push("empty");
   };
 }
