@@ -47,6 +47,12 @@ it("leaves states of connections out", () => {
   expect(messagesOf(header, body)).toEqual([]);
 });
 
+it("takes an ext line written in any other order", () => {
+  const wire = topicWire.topicData({ feedId: "f1", topic: "t", data: "[1]", ts: 1 });
+  const { header, body } = frameOf([feedKeys.topic("f1", "t")], [{ wire, ext: '{"ts":7.5,"p":[1,0],"k":0}' }]);
+  expect(messagesOf(header, body)).toEqual([{ feedId: "f1", topic: "t", ts: 7.5, json: "[1]" }]);
+});
+
 const good = topicWire.topicData({ feedId: "f1", topic: "t", data: "{}", ts: 1 });
 it.each([
   ["a key that is not there", good, '{"k":1,"ts":1,"p":[1,0]}'],
@@ -54,6 +60,13 @@ it.each([
   ["an ext line that is no object", good, "null"],
   ["an ext line that is no JSON", good, "x"],
   ["another topic's line", topicWire.topicData({ feedId: "f1", topic: "u", data: "{}", ts: 1 }), '{"k":0,"ts":1,"p":[1,0]}'],
+  ["an ext line that was cut", good, '{"k":0,"ts":1,"p":[1,'],
+  ["a line without its time", `${good.slice(0, good.indexOf("{}"))}"}}`, '{"k":0,"ts":1,"p":[1,0]}'],
+  [
+    "a plain feed's line under a topic",
+    topicWire.feedData({ feedId: "f1", feedName: "", eventName: "", data: "{}", ts: 1 }),
+    '{"k":0,"ts":1,"p":[1,0]}',
+  ],
   ["a line that was cut", good.slice(0, -1), '{"k":0,"ts":1,"p":[1,0]}'],
 ])("refuses %s", (_name, wire, ext) => {
   const { header, body } = frameOf([feedKeys.topic("f1", "t")], [{ wire, ext }]);
