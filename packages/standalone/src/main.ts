@@ -5,7 +5,6 @@ import { ConfigError } from "@headwater/runtime";
 import { banner } from "./banner.ts";
 import { withEnvFiles } from "./env-files.ts";
 import { type Options, parseOptions, USAGE } from "./options.ts";
-import { startStandalone } from "./start.ts";
 
 const projectRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../../..");
 const env = withEnvFiles(process.env, projectRoot);
@@ -31,6 +30,8 @@ async function run(chosen: Options): Promise<number> {
   if (Object.keys(env).some((name) => name.startsWith("MONGODB_"))) {
     process.stderr.write("MONGODB_* is set: Headwater keeps its data in PostgreSQL (DATABASE_URL); the setting is ignored\n");
   }
+  // Only now: a wrong option or a question for help need not wait for six services to be read.
+  const { startStandalone } = await import("./start.ts");
   // Ctrl-C while things are still starting ends the start, too.
   const starting = startStandalone(chosen, env, { say: (text) => process.stdout.write(`${text}\n`) });
   let system: Awaited<typeof starting>;

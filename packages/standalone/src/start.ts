@@ -7,9 +7,7 @@ import { startDemoFeeds } from "./demo/feeds.ts";
 import { type DemoAccount, type DemoKeys, openNotes } from "./demo/notes.ts";
 import { startInfrastructure } from "./infrastructure.ts";
 import type { Options } from "./options.ts";
-import { startPerService } from "./per-service.ts";
 import { writeRunFile } from "./run-file.ts";
-import { startSingleProcess } from "./single-process.ts";
 import type { RunningSystem } from "./system.ts";
 
 export interface Standalone extends RunningSystem {
@@ -46,9 +44,10 @@ export async function startStandalone(options: Options, env: Env, hooks: StartHo
       // Only this one local address; everything else stays subject to the outbound rules.
       serviceEnv["UPSTREAM_ALLOWED_HOSTS"] = [env["UPSTREAM_ALLOWED_HOSTS"], demoFeeds.upstream.host].filter(Boolean).join(",");
     }
+    // Each loads only what it runs: a supervisor of processes has no use for the code of six services.
     const system = options.perService
-      ? await startPerService(options, serviceEnv, infrastructure, secrets, log)
-      : await startSingleProcess(options, serviceEnv, infrastructure, secrets);
+      ? await (await import("./per-service.ts")).startPerService(options, serviceEnv, infrastructure, secrets, log)
+      : await (await import("./single-process.ts")).startSingleProcess(options, serviceEnv, infrastructure, secrets);
     stack.defer(() => system.stop());
     const runFile = writeRunFile(system.port, {
       pid: process.pid,
