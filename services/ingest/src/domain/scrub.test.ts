@@ -18,9 +18,10 @@ describe("scrubText", () => {
 
   it("stays linear on hostile text", () => {
     const hostile = ["a".repeat(2047) + "@", "eyJ".repeat(700), "1-".repeat(1000), "a@".repeat(1000), ":".repeat(2048), "1.".repeat(1024)];
-    const start = performance.now();
+    const start = process.cpuUsage();
     for (let i = 0; i < 20; i++) for (const text of hostile) scrubText(text, "aggressive");
-    expect((performance.now() - start) / (20 * hostile.length)).toBeLessThan(5);
+    const { user, system } = process.cpuUsage(start);
+    expect((user + system) / 1_000 / (20 * hostile.length)).toBeLessThan(5);
   });
 });
 
