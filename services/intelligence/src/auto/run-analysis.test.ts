@@ -2,6 +2,7 @@ import { quietLogger } from "@headwater/testkit";
 import { beforeEach, expect, it, vi } from "vitest";
 import { type ResilientProvider, resilient } from "../adapters/resilient-provider.ts";
 import type { RunResult } from "../adapters/run-store.ts";
+import { FairSlots } from "../domain/fair-slots.ts";
 import type { CompletionRequest } from "../domain/provider.ts";
 import type { Run } from "../domain/schedule.ts";
 import { feedRecord } from "../testing/feed-record.ts";
@@ -15,10 +16,12 @@ let asked: CompletionRequest[];
 let settled: RunResult[];
 let provider: ResilientProvider;
 let runner: AnalysisRunner;
+let slots: FairSlots;
 
 beforeEach(() => {
   vi.useFakeTimers();
   [asked, settled] = [[], []];
+  slots = new FairSlots({ size: 8, perTenant: 8 });
   const hanging = {
     id: "openai",
     model: "m",
@@ -33,7 +36,7 @@ beforeEach(() => {
     contexts: { window: () => ({ entries: [{ ts: 1, seq: 1, json: "{}" }], oldestSeq: 1, newestSeq: 1 }) },
     memory: { recall: () => [], remember: () => undefined },
     ownership: { epochOf: () => 1 },
-    slots: { acquire: async () => ({ release: () => undefined }) },
+    slots,
     usage: { check: () => Promise.reject(new Error("nothing to pay")), add: () => Promise.reject(new Error("nothing to pay")) },
     providers: { select: () => ({ ok: true, id: "openai" }), get: () => provider, ids: ["openai"], isBilled: () => false },
     store: {
@@ -66,6 +69,35 @@ it("a provider that hangs under automatic analyses alone is not asked any more a
   expect(provider.isPaused()).toBe(true);
   expect(await runner.run(runOf(5), new AbortController().signal, 10_000)).toMatchObject({ error: expect.stringMatching(/paused/) });
   expect(asked).toHaveLength(5);
+});
+
+it("what finds no place before the next tick asks nobody, and what finds one waits no longer", async () => {
+  const leave = new AbortController();
+  const calls = Array.from({ length: 8 }, (_, n) => runner.run(runOf(n), leave.signal, 10_000));
+  await vi.advanceTimersByTimeAsync(0);
+  const late = runner.run(runOf(8), new AbortController().signal, 10_000);
+  await vi.advanceTimersByTimeAsync(9_999);
+  expect(slots.waiting()).toBe(1);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(await late).toEqual({ end: "no_slot", outcome: "not_needed" });
+  expect(asked).toHaveLength(8);
+  leave.abort(new Error("nobody listens"));
+  expect((await Promise.all(calls)).map(({ end }) => end)).toEqual(Array.from({ length: 8 }, () => "cancelled"));
+  expect([slots.free(), vi.getTimerCount()]).toEqual([8, 0]);
+});
+
+it("listeners that leave while it waits for a place end it at once", async () => {
+  const others = Array.from({ length: 8 }, () =>
+    slots.acquire({ tenantId: "t", feedId: "f", kind: "auto", signal: new AbortController().signal }),
+  );
+  const held = await Promise.all(others);
+  const leave = new AbortController();
+  const waiting = runner.run(runOf(0), leave.signal, 10_000);
+  await vi.advanceTimersByTimeAsync(100);
+  leave.abort(new Error("nobody listens"));
+  expect(await waiting).toEqual({ end: "cancelled", outcome: "not_needed" });
+  expect([slots.waiting(), vi.getTimerCount(), asked.length]).toEqual([0, 0, 0]);
+  for (const slot of held) slot.release();
 });
 
 it("listeners that leave say nothing about the provider", async () => {

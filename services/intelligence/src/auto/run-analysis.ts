@@ -135,12 +135,19 @@ export class AnalysisRunner {
 
   /** Undefined: cancelled, or the next tick came first. */
   async #place({ id, tenantId }: FeedRecord, signal: AbortSignal, waitMs: number): Promise<Slot | undefined> {
-    const either = AbortSignal.any([signal, AbortSignal.timeout(waitMs)]);
+    const over = new AbortController();
+    const leave = (): void => over.abort(signal.reason);
+    const timer = setTimeout(leave, waitMs);
+    if (signal.aborted) leave();
+    signal.addEventListener("abort", leave, { once: true });
     try {
-      return await this.#deps.slots.acquire({ tenantId, feedId: id, kind: "auto", signal: either });
+      return await this.#deps.slots.acquire({ tenantId, feedId: id, kind: "auto", signal: over.signal });
     } catch (error) {
-      if (either.aborted) return undefined;
+      if (over.signal.aborted) return undefined;
       throw error;
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", leave);
     }
   }
 

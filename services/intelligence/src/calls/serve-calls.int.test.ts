@@ -45,6 +45,30 @@ it("streams tokens that make the answer, and bills the caller before the end", a
   expect(tokens).toEqual(["Prices ", "are", " rising."]);
 });
 
+it("a slow caller holds neither the provider nor a place at it: the answer waits here, and comes whole", async () => {
+  const pieces = Array.from({ length: 300 }, (_, n) => `word${n} `);
+  fixture.provider.behave({ kind: "answer", pieces });
+  const before = fixture.provider.calls().length;
+  const reading = Promise.withResolvers<void>();
+  const tokens: string[] = [];
+  const outcome = fixture.client.call(base, {
+    onToken: async (text) => {
+      tokens.push(text);
+      await reading.promise;
+    },
+  });
+  await until("the provider has said everything", () => fixture.provider.calls()[before]?.isDone === true);
+  await until("its place is free", () => {
+    const { size, free } = main.service.status()["slots"] as { size: number; free: number };
+    return free === size;
+  });
+  expect(tokens).toEqual([pieces[0]]);
+  expect(main.service.status()["calls"]).toBe(1);
+  reading.resolve();
+  expect(await outcome).toMatchObject({ ok: true, result: { answer: pieces.join("") } });
+  expect(tokens).toEqual(pieces);
+});
+
 it("answers without a stream, analyses, and names its providers", async () => {
   expect(await fixture.client.call({ ...base, stream: false })).toMatchObject({ ok: true, result: { answer: "Prices are rising." } });
   expect(await fixture.client.call({ kind: "analyze", caller: bob, feedId: FEED, stream: false })).toMatchObject({ ok: true });

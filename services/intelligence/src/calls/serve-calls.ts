@@ -46,7 +46,8 @@ export function serveCalls({ nats, manual, providers, log }: ServeCallsDeps): Ll
         const told: Promise<void>[] = [];
         const hooks = {
           signal: out.signal,
-          // The service's half of the wire keeps the order and waits for credit; a caller that left is told by the signal.
+          // The service's half of the wire keeps the order and waits for credit; a caller that left is told by the signal. The provider is not
+          // held back meanwhile: its answer is bounded, and a slow reader shall neither keep a place at it nor make it look slow.
           ...(stream ? { onToken: (piece: string): void => void told.push(out.token(piece).catch(callIsOver)) } : {}),
         };
         const result = call.kind === "query" ? await manual.ask({ ...asked, broadcast: false }, hooks) : await manual.analyze(asked, hooks);
