@@ -52,6 +52,7 @@ function world(env: Record<string, string> = {}, errorStyle: ErrorStyle = "api")
     errorStyle,
   });
   const never = new Promise<never>(() => undefined);
+  const long = { begun: Promise.withResolvers<void>(), over: Promise.withResolvers<void>() };
   shell.routes.get("/api/auth/me", shell.session, (req, res) => void res.json({ userId: sessionOf(req).userId }));
   shell.routes.get("/api/marketplace/feeds", shell.maybeSession, (req, res) => void res.json({ who: maybeSessionOf(req)?.userId ?? null }));
   shell.routes.get("/api/marketplace/feeds/:id", (req, res) => void res.json({ id: req.params.id }));
@@ -70,14 +71,15 @@ function world(env: Record<string, string> = {}, errorStyle: ErrorStyle = "api")
   });
   shell.routes.get("/api/tools/long", (_req, res) => {
     res.locals["timeoutMs"] = 0;
-    setTimeout(() => res.json({ done: true }), 300);
+    long.begun.resolve();
+    void long.over.promise.then(() => res.json({ done: true }));
   });
   shell.routes.get("/api/tools/half", (_req, res) => {
     res.write('{"half":');
     throw new Error(SECRET);
   });
   shell.routes.get("/api/tools/unguarded", (req, res) => void res.json(sessionOf(req)));
-  return { log, lines, metrics, taken, state, shell };
+  return { log, lines, metrics, taken, state, shell, long };
 }
 
 let server: HttpServer | undefined;
@@ -200,11 +202,15 @@ describe("errors that any endpoint can return", () => {
   });
 
   it("504 when the handler does not answer in time, and nothing after it", async () => {
+    const long = ask("GET", "/api/tools/long");
+    await w.long.begun.promise;
     for (const path of ["/api/tools/hangs", "/api/tools/late"]) {
       const answer = await ask("GET", path);
       expect([answer.status, answer.text]).toEqual([504, envelope("request timed out", "REQUEST_TIMEOUT")]);
     }
-    expect((await ask("GET", "/api/tools/long")).text).toBe('{"done":true}');
+    // It began before those whose time is over now.
+    w.long.over.resolve();
+    expect((await long).text).toBe('{"done":true}');
   });
 
   it("504 for a body that does not arrive", async () => {
