@@ -13,6 +13,9 @@ export type SocketMessage =
   | { kind: "unknown" }
   | { kind: "malformed" };
 
+/** A valid message of one type. */
+export type SocketRequest<T extends SocketMessageType> = Extract<SocketMessage, { kind: "message"; type: T }>;
+
 /** Members of the request that its error repeats. */
 export interface Echo {
   feedId?: string | number;

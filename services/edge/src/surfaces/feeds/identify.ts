@@ -5,7 +5,7 @@
 import type { RegistryView, SessionVerification, SharedLimiter, Verification } from "@headwater/messaging";
 import { KeyRecord, originPermitted, SOCKET_ERRORS } from "@headwater/protocol";
 import type { SocketIdentity } from "../../domain/socket-access.ts";
-import type { Identification, SocketFacts } from "./session.ts";
+import type { Identification, SocketFacts } from "./socket-context.ts";
 
 export interface IdentifyOptions {
   verify(key: string): Promise<Verification>;

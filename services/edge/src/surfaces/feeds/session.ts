@@ -3,71 +3,15 @@
  * the other, so replies keep the order of requests. Tests: feeds-table.int.test.ts, feeds-fuzz.int.test.ts.
  */
 import { SOCKET_CLOSE, SOCKET_ERRORS, type SocketClose } from "@headwater/protocol";
-import type { Logger } from "@headwater/runtime";
-import type { DataStart, SocketSubscriptions } from "./subscriptions.ts";
 import type { WsConnection } from "../../adapters/ws-connection.ts";
-import {
-  maySee,
-  mayDo,
-  owns,
-  type RegisteredAccess,
-  type SocketIdentity,
-  type SocketOperation,
-  type SocketState,
-} from "../../domain/socket-access.ts";
-import { type Echo, parseSocketMessage, type SocketMessage, topicText } from "../../domain/socket-message.ts";
+import { mayDo, maySee, owns, type SocketIdentity, type SocketOperation, type SocketState } from "../../domain/socket-access.ts";
+import { type Echo, parseSocketMessage, type SocketMessage, type SocketRequest, topicText } from "../../domain/socket-message.ts";
 import type { Session } from "../../surface.ts";
 import { type ErrorType, socketFrames } from "./frames.ts";
-import type { LlmPort } from "./llm-port.ts";
 import { type AnswerStyle, GENERAL_QUESTION, QUESTION_ERRORS, Questions } from "./questions.ts";
-
-/** Data and states of feeds; automatic answers. */
-export type FeedLog = "topics" | "analyses";
-
-/** What a socket needs to know of a feed. */
-export interface FeedFacts {
-  tenantId: string;
-  isPublic: boolean;
-  enableTopicRouting: boolean;
-  bufferTtlMinutes: number;
-}
-
-export type Identification =
-  | { ok: true; identity: SocketIdentity /** Absent: the slot the socket holds stays its own. */; release?: () => void }
-  | { ok: false; error: string; close?: SocketClose };
-
-export interface SocketFacts {
-  origin: string | undefined;
-  /** Whose slot it holds. */
-  tenantId: string | undefined;
-}
-
-export interface SocketContext {
-  registeredAccess: RegisteredAccess;
-  /** Subscriptions of a socket that has no account. */
-  anonymousSubscriptions: number;
-  pingMs: number;
-  llm: LlmPort;
-  log: Logger;
-  nowMs: () => number;
-  feed(feedId: string): FeedFacts | undefined;
-  /** Who the credential belongs to, with a slot of its tenant's sockets. */
-  identify(credential: { apiKey: string } | { token: string }, socket: SocketFacts): Promise<Identification>;
-  /** Makes sure that the log is read. False when the broker cannot be asked. */
-  hold(log: FeedLog): Promise<boolean>;
-  release(log: FeedLog): void;
-  /** Where data begins; undefined when the broker cannot be asked. `null`: at the live end. */
-  planStart(feedId: string, wish: StartWish, feed: FeedFacts): Promise<DataStart | null | undefined>;
-  closed(session: SocketSession): void;
-}
-
-export interface StartWish {
-  cursor?: string | undefined;
-  since?: number | string | undefined;
-}
-
-type Message<T> = Extract<SocketMessage, { kind: "message"; type: T }>;
-type Subscribe = Message<"subscribe-feed" | "subscribe-topic" | "subscribe-llm" | "subscribe-all">;
+import type { FeedFacts, SocketContext } from "./socket-context.ts";
+import { SubscriptionRequests } from "./subscription-requests.ts";
+import type { SocketSubscriptions } from "./subscriptions.ts";
 
 const ERROR_TYPES: Readonly<Record<Extract<SocketMessage, { kind: "invalid" }>["type"], ErrorType>> = {
   authenticate: "auth_error",
@@ -109,16 +53,14 @@ export class SocketSession implements Session {
   readonly subscriptions: SocketSubscriptions;
   readonly #c: SocketContext;
   readonly #connection: WsConnection;
+  readonly #requests: SubscriptionRequests;
   readonly #questions: Questions;
   readonly #origin: string | undefined;
+  readonly #released: (session: SocketSession) => void;
   #state: SocketState = { kind: "anonymous" };
   #releaseSlot: (() => void) | undefined;
   #inbox: string[] = [];
   #isBusy = false;
-  #holdsTopics = false;
-  #holdsAnalyses = false;
-  #isSubscribing = false;
-  #resumeCursor: string | undefined;
   #failedAuthentications = 0;
   #missedPings = 0;
   #pingAtMs: number;
@@ -127,13 +69,15 @@ export class SocketSession implements Session {
     context: SocketContext,
     connection: WsConnection,
     subscriptions: SocketSubscriptions,
-    opened: { origin: string | undefined; atMs: number },
+    opened: { origin: string | undefined; atMs: number; released: (session: SocketSession) => void },
   ) {
     this.#c = context;
     this.#connection = connection;
     this.subscriptions = subscriptions;
+    this.#requests = new SubscriptionRequests(context, connection, subscriptions, () => this.#state);
     this.#questions = new Questions(context.llm, connection);
     this.#origin = opened.origin;
+    this.#released = opened.released;
     this.#pingAtMs = opened.atMs;
   }
 
@@ -179,12 +123,10 @@ export class SocketSession implements Session {
   onClosed(): void {
     this.#inbox = [];
     this.#questions.cancelAll();
-    for (const feedId of this.subscriptions.feedIds) this.subscriptions.removeFeed(feedId);
-    this.#isSubscribing = false;
-    this.#releaseIdleLogs();
+    this.#requests.close();
     this.#releaseSlot?.();
     this.#releaseSlot = undefined;
-    this.#c.closed(this);
+    this.#released(this);
   }
 
   /** The credential is no longer good. */
@@ -211,7 +153,7 @@ export class SocketSession implements Session {
     this.#connection.sendText(
       feed ? socketFrames.error("subscription-error", SOCKET_ERRORS.feed_not_found, { feedId }) : socketFrames.feedDeleted(feedId),
     );
-    this.#releaseIdleLogs();
+    this.#requests.releaseIdleLogs();
   }
 
   #close(why: SocketClose): void {
@@ -260,18 +202,16 @@ export class SocketSession implements Session {
       case "register-user":
         return this.#register(message);
       case "resume":
-        this.#resumeCursor = message.payload?.cursor;
-        this.subscriptions.useCursors();
-        return this.#say(socketFrames.resumed);
+        return this.#requests.resume(message.payload?.cursor);
       case "subscribe-feed":
       case "subscribe-topic":
       case "subscribe-llm":
       case "subscribe-all":
-        return this.#subscribe(message);
+        return this.#requests.subscribe(message);
       case "unsubscribe-feed":
-        return this.#unsubscribe(message.payload.feedId, undefined);
+        return this.#requests.unsubscribe(message.payload.feedId, undefined);
       case "unsubscribe-topic":
-        return this.#unsubscribe(message.payload.feedId, topicText(message.payload.topic));
+        return this.#requests.unsubscribe(message.payload.feedId, topicText(message.payload.topic));
       case "llm-query":
       case "llm-query-stream": {
         const { payload, echo } = message;
@@ -294,7 +234,7 @@ export class SocketSession implements Session {
     }
   }
 
-  async #authenticate({ payload, echo }: Message<"authenticate">): Promise<void> {
+  async #authenticate({ payload, echo }: SocketRequest<"authenticate">): Promise<void> {
     const { apiKey, token } = payload;
     if (!apiKey && !token) return this.#fail("auth_error", SOCKET_ERRORS.credential_missing, echo);
     const result = await this.#c.identify(apiKey ? { apiKey } : { token: token ?? "" }, {
@@ -324,127 +264,11 @@ export class SocketSession implements Session {
     return undefined;
   }
 
-  #register({ payload, echo }: Message<"register-user">): undefined {
+  #register({ payload, echo }: SocketRequest<"register-user">): undefined {
     if (this.#state.kind === "authenticated") {
       if (this.#state.identity.userId !== payload.userId) return this.#fail("registration-error", SOCKET_ERRORS.user_mismatch, echo);
     } else this.#state = { kind: "registered", label: payload.userId };
     return this.#say(socketFrames.registered(payload.userId));
-  }
-
-  #subscribe(message: Subscribe): Promise<void> | undefined {
-    const problem = this.#refusal(message);
-    if (problem !== undefined) return this.#fail("subscription-error", problem, message.echo);
-    const wish = this.#startWish(message);
-    if (this.#holdsAll(message) && !wish) return this.#begin(message, undefined);
-    return this.#subscribeLater(message, wish);
-  }
-
-  #holdsAll(message: Subscribe): boolean {
-    return this.#holdsTopics && (this.#holdsAnalyses || !wantsAnalyses(message));
-  }
-
-  async #subscribeLater(message: Subscribe, wish: StartWish | undefined): Promise<void> {
-    this.#isSubscribing = true;
-    try {
-      await this.#subscribeWhenReady(message, wish);
-    } finally {
-      this.#isSubscribing = false;
-      this.#releaseIdleLogs();
-    }
-  }
-
-  async #subscribeWhenReady(message: Subscribe, wish: StartWish | undefined): Promise<void> {
-    const unavailable = (): undefined => this.#fail("subscription-error", SOCKET_ERRORS.unavailable, message.echo);
-    if (!(await this.#holdLogs(message))) return unavailable();
-    let start: DataStart | null | undefined;
-    const feed = this.#c.feed(message.payload.feedId);
-    if (wish && feed) {
-      start = await this.#c.planStart(message.payload.feedId, wish, feed);
-      if (start === undefined) return unavailable();
-    }
-    if (!this.#connection.isOpen) return undefined;
-    // The world went on while we waited.
-    const problem = mayDo(this.#state, message.type, this.#c.registeredAccess) ? this.#refusal(message) : SOCKET_ERRORS.forbidden;
-    return problem === undefined ? this.#begin(message, start ?? undefined) : this.#fail("subscription-error", problem, message.echo);
-  }
-
-  /** False when the broker cannot be asked. A socket that closes meanwhile keeps nothing. */
-  async #holdLogs(message: Subscribe): Promise<boolean> {
-    if (!this.#holdsTopics) {
-      if (!(await this.#c.hold("topics"))) return false;
-      if (this.#connection.isOpen) this.#holdsTopics = true;
-      else this.#c.release("topics");
-    }
-    if (!this.#holdsAnalyses && wantsAnalyses(message) && this.#connection.isOpen) {
-      if (!(await this.#c.hold("analyses"))) return false;
-      if (this.#connection.isOpen) this.#holdsAnalyses = true;
-      else this.#c.release("analyses");
-    }
-    return true;
-  }
-
-  #refusal(message: Subscribe): string | undefined {
-    const { feedId } = message.payload;
-    const feed = this.#c.feed(feedId);
-    if (!feed || !maySee(this.#state, feed)) return SOCKET_ERRORS.feed_not_found;
-    if (message.type === "subscribe-topic" && !feed.enableTopicRouting) return SOCKET_ERRORS.no_topics;
-    const limit = this.identity?.limits.feedSubscriptionsPerSocket ?? this.#c.anonymousSubscriptions;
-    return this.subscriptions.count + this.#newSubscriptions(message) > limit ? SOCKET_ERRORS.too_many_subscriptions : undefined;
-  }
-
-  #newSubscriptions(message: Subscribe): number {
-    const { feedId } = message.payload;
-    const { subscriptions } = this;
-    if (message.type === "subscribe-topic") return subscriptions.hasTopic(feedId, topicText(message.payload.topic)) ? 0 : 1;
-    const raw = message.type !== "subscribe-llm" && !subscriptions.hasRaw(feedId) ? 1 : 0;
-    const llm = message.type !== "subscribe-feed" && !subscriptions.hasLlm(feedId) ? 1 : 0;
-    return raw + llm;
-  }
-
-  /** Only for data that does not flow yet: a second copy of what was already sent would be no resume. */
-  #startWish(message: Subscribe): StartWish | undefined {
-    const { feedId } = message.payload;
-    if (message.type === "subscribe-llm") return undefined;
-    if (message.type === "subscribe-topic") {
-      if (!wantsData(message) || this.subscriptions.hasTopicData(feedId, topicText(message.payload.topic))) return undefined;
-    } else if (this.subscriptions.hasRaw(feedId)) return undefined;
-    const { cursor = this.#resumeCursor, since } = message.payload;
-    return cursor === undefined && since === undefined ? undefined : { cursor, since };
-  }
-
-  #begin(message: Subscribe, start: DataStart | undefined): undefined {
-    const { feedId } = message.payload;
-    const { subscriptions } = this;
-    const isTopicFeed = this.#c.feed(feedId)?.enableTopicRouting ?? false;
-    // The answer comes before anything it causes.
-    switch (message.type) {
-      case "subscribe-topic": {
-        const topic = topicText(message.payload.topic);
-        this.#say(socketFrames.subscribed(feedId, topic, "topic", false));
-        subscriptions.addTopic(feedId, topic, wantsData(message), start);
-        break;
-      }
-      case "subscribe-feed":
-        this.#say(socketFrames.subscribed(feedId, undefined, "feed-data", isTopicFeed));
-        subscriptions.addRaw(feedId, start);
-        break;
-      case "subscribe-llm":
-        this.#say(socketFrames.subscribed(feedId, undefined, "llm-only", false));
-        subscriptions.addLlm(feedId);
-        break;
-      case "subscribe-all":
-        this.#say(socketFrames.subscribed(feedId, undefined, "all", isTopicFeed));
-        subscriptions.addRaw(feedId, start);
-        subscriptions.addLlm(feedId);
-        break;
-    }
-  }
-
-  #unsubscribe(feedId: string, topic: string | undefined): undefined {
-    if (topic === undefined) this.subscriptions.removeFeed(feedId);
-    else this.subscriptions.removeTopic(feedId, topic);
-    this.#say(socketFrames.unsubscribed(feedId, topic));
-    this.#releaseIdleLogs();
   }
 
   #ask(
@@ -468,7 +292,7 @@ export class SocketSession implements Session {
     this.#questions.ask({ caller, feedId, question, topic, provider, systemPrompt, stream }, style, echo);
   }
 
-  async #toggle({ payload, echo }: Message<"toggle-auto-analysis">): Promise<void> {
+  async #toggle({ payload, echo }: SocketRequest<"toggle-auto-analysis">): Promise<void> {
     const { feedId, enabled } = payload;
     const { identity } = this;
     const feed = this.#c.feed(feedId);
@@ -504,20 +328,7 @@ export class SocketSession implements Session {
         tell(SOCKET_ERRORS.forbidden, { feedId, topic });
       }
     }
-    this.#releaseIdleLogs();
-  }
-
-  /** Not while a subscription is being made: it needs what it holds. */
-  #releaseIdleLogs(): void {
-    if (this.#isSubscribing) return;
-    if (this.#holdsTopics && this.subscriptions.count === 0) {
-      this.#holdsTopics = false;
-      this.#c.release("topics");
-    }
-    if (this.#holdsAnalyses && this.subscriptions.analysesCount === 0) {
-      this.#holdsAnalyses = false;
-      this.#c.release("analyses");
-    }
+    this.#requests.releaseIdleLogs();
   }
 
   #isVisible(feedId: string): boolean {
@@ -532,13 +343,4 @@ export class SocketSession implements Session {
   #fail(type: ErrorType, error: string, echo: Echo): undefined {
     this.#connection.sendText(socketFrames.error(type, error, echo));
   }
-}
-
-/** Everything but raw data alone comes with automatic answers. */
-function wantsAnalyses(message: Subscribe): boolean {
-  return message.type !== "subscribe-feed";
-}
-
-function wantsData(message: Message<"subscribe-topic">): boolean {
-  return message.payload.include?.includes("data") ?? false;
 }

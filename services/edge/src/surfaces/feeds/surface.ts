@@ -19,7 +19,8 @@ import type { StreamLog } from "../../ports.ts";
 import type { Admission, HandshakeRequest, Surface, SurfaceLimits } from "../../surface.ts";
 import { identify, type IdentifyOptions, revokedText, whyRevoked } from "./identify.ts";
 import type { LlmPort } from "./llm-port.ts";
-import { type FeedFacts, type FeedLog, type SocketContext, SocketSession, type StartWish } from "./session.ts";
+import { SocketSession } from "./session.ts";
+import type { FeedFacts, FeedLog, SocketContext, StartWish } from "./socket-context.ts";
 import { type DataStart, type SubscriptionContext, SocketSubscriptions } from "./subscriptions.ts";
 import { createFeedViews, feedCursorScope } from "./view.ts";
 
@@ -66,6 +67,7 @@ export class FeedsSurface implements Surface {
   readonly #context: SocketContext;
   readonly #subscriptionContext: SubscriptionContext;
   readonly #sessions = new Set<SocketSession>();
+  readonly #released = (session: SocketSession): void => void this.#sessions.delete(session);
   readonly #listening = new Map<string, number>();
   readonly #stopWatching: () => void;
 
@@ -85,7 +87,6 @@ export class FeedsSurface implements Surface {
       hold: (log) => this.#hold(log),
       release: (log) => this.#hub(log).release(),
       planStart: (feedId, wish, feed) => this.#planStart(feedId, wish, feed),
-      closed: (session) => void this.#sessions.delete(session),
     };
     this.#subscriptionContext = {
       hub,
@@ -117,7 +118,11 @@ export class FeedsSurface implements Surface {
       abandon: () => undefined,
       open: (connection) => {
         const subscriptions = new SocketSubscriptions(this.#subscriptionContext, connection);
-        const session = new SocketSession(this.#context, connection, subscriptions, { origin, atMs: this.#o.monotonicMs() });
+        const session = new SocketSession(this.#context, connection, subscriptions, {
+          origin,
+          atMs: this.#o.monotonicMs(),
+          released: this.#released,
+        });
         this.#sessions.add(session);
         return session;
       },
