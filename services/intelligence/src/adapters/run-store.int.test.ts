@@ -3,7 +3,7 @@ import path from "node:path";
 import { migrate, openPool } from "@headwater/postgres";
 import { createDatabase, quietLogger } from "@headwater/testkit";
 import type pg from "pg";
-import { afterAll, beforeAll, beforeEach, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, inject, it, vi } from "vitest";
 import { createRunStore, type NewRun, type RunStore } from "./run-store.ts";
 
 let database: Awaited<ReturnType<typeof createDatabase>>;
@@ -84,6 +84,24 @@ it("only open runs of earlier owners of that lane are written off", async () => 
   ]);
   await pool.query("UPDATE intelligence.runs SET reserved_at = now() - interval '5 minutes' WHERE id = 'lane'");
   expect(await store.loseOlderThan(180_000)).toBe(1);
+});
+
+it("runs that are billed within a moment are marked by one statement", async () => {
+  const ids = ["a", "b", "c"];
+  await Promise.all(ids.map((id) => store.reserve(run(id))));
+  const statements = vi.spyOn(pool, "query");
+  try {
+    const marks: Promise<void>[] = [];
+    for (const id of ids) {
+      marks.push(store.billed([id]));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await Promise.all(marks);
+    expect(statements).toHaveBeenCalledTimes(1);
+  } finally {
+    statements.mockRestore();
+  }
+  expect(await rows()).toMatchObject(ids.map((id) => ({ id, billed: true })));
 });
 
 it("what is owed is found until it is billed, and kept until then", async () => {

@@ -48,6 +48,8 @@ export interface RunStore {
 
 /** A statement with more rows than this is split. */
 const MAX_BATCH = 500;
+/** A mark that a run is billed may come so late: who sends the bill again because it is missing waits many times longer, and it counts once. */
+const BILLED_WITHIN_MS = 200;
 
 export function createRunStore(pool: pg.Pool): RunStore {
   const reserve = batched<NewRun, boolean>(async (runs) => {
@@ -94,7 +96,7 @@ export function createRunStore(pool: pg.Pool): RunStore {
   const billed = batched<string, undefined>(async (ids) => {
     await pool.query("UPDATE intelligence.runs SET billed_at = now() WHERE id = ANY($1::text[]) AND billed_at IS NULL", [ids]);
     return ids.map(() => undefined);
-  });
+  }, BILLED_WITHIN_MS);
   const count = async (text: string, values: unknown[]): Promise<number> => (await pool.query(text, values)).rowCount ?? 0;
 
   return {
@@ -127,8 +129,8 @@ export function createRunStore(pool: pg.Pool): RunStore {
   };
 }
 
-/** What is asked for while a statement runs goes into the next one together. */
-function batched<In, Out>(run: (items: In[]) => Promise<Out[]>): (item: In) => Promise<Out> {
+/** What is asked for while a statement runs goes into the next one together; `withinMs` waits for more before the first. */
+function batched<In, Out>(run: (items: In[]) => Promise<Out[]>, withinMs = 0): (item: In) => Promise<Out> {
   const waiting: { item: In; resolve(value: Out): void; reject(error: unknown): void }[] = [];
   let isRunning = false;
   const drain = async (): Promise<void> => {
@@ -149,7 +151,8 @@ function batched<In, Out>(run: (items: In[]) => Promise<Out[]>): (item: In) => P
       waiting.push({ item, resolve, reject });
       if (isRunning) return;
       isRunning = true;
+      if (withinMs > 0) setTimeout(() => void drain(), withinMs);
       // Callers of the same turn come together.
-      queueMicrotask(() => void drain());
+      else queueMicrotask(() => void drain());
     });
 }
