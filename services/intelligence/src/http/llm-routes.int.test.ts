@@ -73,6 +73,19 @@ describe("POST /api/llm/query", () => {
     expect(fixture.usage.size).toBe(0);
   });
 
+  it("waits for a provider longer than other requests may take (W2)", async () => {
+    // Who asks and how much he may ask is found out within this time; only the provider takes longer.
+    const hurried = await fixture.start({ REQUEST_TIMEOUT_MS: "1500" }, "intelligence-1");
+    try {
+      fixture.provider.behave({ kind: "answer", delayMs: 2_000 });
+      const answer = await query(question, ALICE, hurried);
+      expect([answer.status, JSON.parse(answer.text)]).toMatchObject([200, { answer: "Prices are rising." }]);
+      expect(JSON.parse(answer.text)).toMatchObject({ durationMs: expect.toSatisfy((ms: number) => ms > 1_900) });
+    } finally {
+      await hurried.stop();
+    }
+  });
+
   it("says that there is no data, and asks nobody", async () => {
     const before = fixture.provider.calls().length;
     for (const body of [
