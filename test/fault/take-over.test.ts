@@ -5,6 +5,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import path from "node:path";
 import { freePort } from "@headwater/embedded";
+import { LANE_COUNT } from "@headwater/protocol";
+import { until } from "@headwater/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { projectRoot } from "../support/npm-start.ts";
 import { nowUs } from "../support/monotonic.ts";
@@ -86,7 +88,8 @@ describe(`take-over under load, seed ${settings.seed}`, () => {
         expect(await extra.died, extra.output()).toBe("SIGKILL");
         deaths.push({ point, atUs: nowUs() });
         // One fault at a time: the lanes are taken back before the next scorer gets some of them.
-        await rig.load(TAKE_OVER_MS);
+        await until("the lanes of the dead scorer are owned again", async () => (await ownedLanes()).size === LANE_COUNT, 60_000);
+        await rig.flowing(90_000);
       }
       await rig.flowing(90_000);
       const { verdict, facts } = await rig.finish();
@@ -108,6 +111,16 @@ describe(`take-over under load, seed ${settings.seed}`, () => {
     }
   });
 });
+
+/** Lanes that one of the supervised scorers owns, by their own account. */
+async function ownedLanes(): Promise<Set<string>> {
+  const lanes = new Set<string>();
+  for (const instance of ["scoring-0", "scoring-1"]) {
+    const answer = await fetch(`http://127.0.0.1:${product.run.adminPorts[instance]}/metrics`);
+    for (const [, lane = ""] of (await answer.text()).matchAll(/^headwater_lane_keys\{[^}]*lane="(\d+)"/gm)) lanes.add(lane);
+  }
+  return lanes;
+}
 
 interface Extra {
   died: Promise<NodeJS.Signals | null>;

@@ -47,8 +47,10 @@ export async function startRig(product: Product, options: RigOptions): Promise<R
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "headwater-fault-"));
   const ledger = path.join(dir, "ledger.txt");
   const record = path.join(dir, "record.txt");
-  const generator = await startRole("generator", new URL("./generator-role.ts", import.meta.url));
-  const sink = await startRole("sink", new URL("./sink-role.ts", import.meta.url));
+  const [generator, sink] = await Promise.all([
+    startRole("generator", new URL("./generator-role.ts", import.meta.url)),
+    startRole("sink", new URL("./sink-role.ts", import.meta.url)),
+  ]);
   const at = { host: product.host, port: product.port, key: options.key };
   const sending: GeneratorOptions = {
     ...at,
