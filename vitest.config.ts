@@ -30,6 +30,8 @@ export default defineConfig({
           include: ["packages/*/src/**/*.int.test.ts", "services/*/src/**/*.int.test.ts", "infra/**/*.int.test.ts"],
           exclude: ["**/node_modules/**"],
           globalSetup,
+          // A worker loads the services once: reading them cost as much as all the tests.
+          isolate: false,
           testTimeout: 30_000,
           hookTimeout: 60_000,
           // They wait for leases and timers more than they compute.
