@@ -1,6 +1,7 @@
 /**
  * Test projects by what they need (docs/testing.md): `unit` nothing, `integration` NATS and PostgreSQL, `e2e` and `fault` the whole system,
- * `model` reference models. Two cores are the reference machine, so at most two files run at once (three that mostly wait) and the system tests one by one.
+ * `model` reference models. Two cores are the reference machine, so at most two files run at once (three that mostly wait), and those that
+ * measure recovery one by one.
  */
 import { defineConfig } from "vitest/config";
 
@@ -46,7 +47,7 @@ export default defineConfig({
           globalSetup,
           testTimeout: 120_000,
           hookTimeout: 60_000,
-          fileParallelism: false,
+          maxWorkers: 2,
           sequence: { groupOrder: 2 },
         },
       },
@@ -54,10 +55,12 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
+          isolate: false,
           testTimeout: 60_000,
           hookTimeout: 180_000,
-          fileParallelism: false,
-          sequence: { groupOrder: 3 },
+          // Two systems at once: they wait for ticks, leases and each other's processes more than they compute.
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -68,7 +71,7 @@ export default defineConfig({
           testTimeout: 600_000,
           hookTimeout: 180_000,
           fileParallelism: false,
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],
