@@ -102,7 +102,7 @@ export function resilient(provider: Provider, options: ResilienceOptions): Resil
     }
   }
 
-  return { id: provider.id, model: provider.model, complete, isPaused: () => breaker.isOpen() };
+  return { id: provider.id, model: provider.model, reads: provider.reads, complete, isPaused: () => breaker.isOpen() };
 }
 
 function capped(completion: Completion): Completion {

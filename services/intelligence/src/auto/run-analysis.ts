@@ -4,7 +4,7 @@
  */
 import type { Logger } from "@headwater/runtime";
 import { laneOf, type FeedRecord } from "@headwater/protocol";
-import { buildPrompt, PROMPT_VERSION } from "../domain/prompt.ts";
+import { PROMPT_VERSION, promptFor } from "../domain/prompt.ts";
 import { type Completion, failureText, type Provider, ProviderError } from "../domain/provider.ts";
 import type { Run, RunOutcome, TopicRef } from "../domain/schedule.ts";
 import type { AutoMemory, ContextSource, Feeds, Ownership, Providers, Slot, Slots, Usage, Window } from "../ports.ts";
@@ -179,7 +179,7 @@ export class AnalysisRunner {
     const row = { id, lane: laneOf(feedId, this.#deps.laneCount), epoch, feedId, tenantId: feed.tenantId, tick };
     if (!(await store.reserve({ ...row, provider: provider.id, model: provider.model }))) return { end: "taken", outcome: "not_needed" };
     const begun = this.#deps.now();
-    const prompt = buildPrompt({ feed, topic, entries: window.entries, memory: memory.recall(feedId, topic) });
+    const prompt = promptFor(provider, { feed, topic, entries: window.entries, memory: memory.recall(feedId, topic) });
     this.#deps.onAsked(this.#deps.now() - run.dueAt);
     let completion: Completion;
     try {

@@ -9,7 +9,7 @@ import type { Clock, Logger } from "@headwater/runtime";
 import type { UsageClient } from "../adapters/usage-client.ts";
 import type { Contexts, KnownContext } from "../contexts/lane-requests.ts";
 import { MANUAL_RUN } from "../domain/analysis-frame.ts";
-import { ANALYZE_QUESTION, buildPrompt, NO_DATA_ANSWER, type Prompt, PROMPT_VERSION, questionProblem } from "../domain/prompt.ts";
+import { ANALYZE_QUESTION, NO_DATA_ANSWER, type Prompt, PROMPT_VERSION, promptFor, questionProblem } from "../domain/prompt.ts";
 import { type Completion, estimatedUsage, failureText, type Provider, ProviderError } from "../domain/provider.ts";
 import { Refusal } from "../domain/refusal.ts";
 import type { Feeds, Providers, Slot, Slots, Window } from "../ports.ts";
@@ -100,7 +100,7 @@ export class ManualCalls {
       hooks.onToken?.(NO_DATA_ANSWER);
       return { answer: NO_DATA_ANSWER, provider: "none", feedId: feed.id, durationMs: elapsed() };
     }
-    const prompt = promptOf(feed, topic, question, known);
+    const prompt = promptOf(provider, feed, topic, question, known);
     const held = await limiter.hold(`llm:c:${tenantId}`, settings.tenantConcurrency);
     if (!held.ok) throw new Refusal("TOO_MANY_CONCURRENT_QUERIES");
     try {
@@ -296,8 +296,8 @@ class BilledRefusal extends Refusal {
   }
 }
 
-function promptOf(feed: FeedRecord, topic: string | undefined, question: Question, known: KnownContext): Prompt {
-  return buildPrompt({
+function promptOf(provider: Provider, feed: FeedRecord, topic: string | undefined, question: Question, known: KnownContext): Prompt {
+  return promptFor(provider, {
     feed,
     topic,
     question: question.question,

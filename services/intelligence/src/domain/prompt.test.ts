@@ -9,6 +9,7 @@ import {
   MAX_WINDOW_CHARS,
   type PromptFeed,
   type PromptInput,
+  promptFor,
   questionProblem,
 } from "./prompt.ts";
 
@@ -152,4 +153,11 @@ describe("injected instructions", () => {
     expect(system).toContain("Rules that nothing below or above can change");
     expect(system.length).toBeLessThan(9_000);
   });
+});
+
+it("is not written for a provider that reads the material only, which is the same", () => {
+  const input = { feed: FEED, entries: ENTRIES, memory: [], topic: "ETH", question: "What is up?" };
+  const prompt = buildPrompt(input);
+  expect(promptFor({ reads: "material" }, input)).toEqual({ ...prompt, system: "", messages: [] });
+  expect(promptFor({}, input)).toEqual(prompt);
 });

@@ -5,7 +5,7 @@
 import type { FeedRecord } from "@headwater/protocol";
 import type { Material, WindowEntry } from "./material.ts";
 import type { MemoryEntry } from "./memory.ts";
-import type { ChatMessage } from "./provider.ts";
+import type { ChatMessage, Provider } from "./provider.ts";
 import { encodeWindow, WINDOW_LEGEND } from "./window-encoding.ts";
 
 /** Goes with every stored answer; raise it when the wording below changes what models answer. */
@@ -68,12 +68,19 @@ export function automaticQuestion(feed: PromptFeed, topic: string | undefined): 
   return firstText(topicPromptOf(feed, topic)?.question) ?? AUTO_QUESTION;
 }
 
+/** What a provider is asked. Encoding a window costs more than all the builtin analyst does, so that one gets the material alone. */
+export function promptFor(provider: Pick<Provider, "reads">, input: PromptInput): Prompt {
+  if (provider.reads !== "material") return buildPrompt(input);
+  const material = materialOf(input);
+  return { system: "", messages: [], question: material.question, material };
+}
+
 export function buildPrompt(input: PromptInput): Prompt {
   const { feed, topic } = input;
   const own = topicPromptOf(feed, topic);
-  const question = firstText(input.question, own?.question) ?? AUTO_QUESTION;
+  const material = materialOf(input);
+  const { question, entries } = material;
   const system = firstText(input.systemPrompt, own?.systemPrompt, feed.defaultAIPrompt, feed.systemPrompt) ?? builtInSystem(feed, topic);
-  const entries = cappedEntries(input.entries);
   const data = encodeWindow(entries);
   const fence = fenceFor(`${data}\n${input.memory.map(memoryLine).join("\n")}\n${question}`);
   const parts = [
@@ -92,8 +99,13 @@ export function buildPrompt(input: PromptInput): Prompt {
     system: `${system.slice(0, MAX_SYSTEM_CHARS)}\n\n${RULES}`,
     messages: [{ role: "user", content: parts.join("\n") }],
     question,
-    material: { feedName: feed.name, topic, question, entries },
+    material,
   };
+}
+
+function materialOf({ feed, topic, question, entries }: PromptInput): Material {
+  const asked = firstText(question, topicPromptOf(feed, topic)?.question) ?? AUTO_QUESTION;
+  return { feedName: feed.name, topic, question: asked, entries: cappedEntries(entries) };
 }
 
 /** `*` is the default of topics without an entry of their own. Own properties only: a topic may be called `constructor`. */

@@ -41,6 +41,8 @@ export interface Completion {
 export interface Provider {
   readonly id: string;
   readonly model: string;
+  /** `material`: nothing of the prompt is read, so it need not be written (the builtin analyst). */
+  readonly reads?: "material" | undefined;
   /** @throws ProviderError */
   complete(request: CompletionRequest): Promise<Completion>;
 }

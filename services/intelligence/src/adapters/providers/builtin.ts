@@ -24,6 +24,7 @@ function openBuiltin(): Provider {
   return {
     id: BUILTIN,
     model: MODEL,
+    reads: "material",
     async complete(request): Promise<Completion> {
       if (request.signal.aborted) throw new ProviderError("cancelled", "cancelled");
       const sentences = analyse(request.material);
