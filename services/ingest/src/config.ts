@@ -56,7 +56,7 @@ export const IngestEnv = z.object({
     .default(300_000)
     .describe("How long a feed without subscription and topics stays connected after its last listener left, ms"),
   FEED_MESSAGES_PER_SECOND: envNumber(50, 100_000)
-    .default(1_500)
+    .default(500)
     .describe("Messages a second to the log above which lanes of feeds take turns; fewer and bigger ones when many lines come"),
   FEED_QUEUE_BYTES: envNumber(16_777_216, 4_294_967_296)
     .default(67_108_864)

@@ -1,6 +1,6 @@
 /**
  * The sink of feed runs: sockets with their own subscriptions that read the id of every message. What each of them must get follows from the
- * plan, so a lost, repeated or foreign message is found per socket and id. One more socket can be opened that stops reading.
+ * plan, so a lost, repeated or foreign message is found per socket and id. One more socket can be opened that only reads or stops reading.
  */
 import { type MessageId, messageAt, type PlannedFeed, planFeeds, readMessageId, subscriptionKey } from "../../support/feed-plan.ts";
 import { nowUs } from "../../support/monotonic.ts";
@@ -49,7 +49,7 @@ interface Reader {
 
 let feeds: PlannedFeed[] = [];
 let readers: Reader[] = [];
-let stalled: WsClient | undefined;
+let extra: WsClient | undefined;
 let latency = new Latency();
 let run = "";
 let measureFromUs = Number.POSITIVE_INFINITY;
@@ -67,16 +67,16 @@ serveRole({
       readers.push(reader);
     }
   },
-  /** Opens one more socket that never reads again once it is subscribed. */
-  stall: async (options: FeedSinkOptions): Promise<void> => {
+  /** Opens one more socket that counts for nothing; a stalled one never reads again once it is subscribed. */
+  extra: async (options: FeedSinkOptions & { isStalled: boolean }): Promise<void> => {
     const [plan] = options.sockets;
-    if (!plan) throw new Error("the stalled socket has no plan");
-    stalled = await connect(options, plan, () => undefined);
-    stalled.pause();
+    if (!plan) throw new Error("the extra socket has no plan");
+    extra = await connect(options, plan, () => undefined);
+    if (options.isStalled) extra.pause();
   },
-  unstall: (): void => {
-    stalled?.terminate();
-    stalled = undefined;
+  closeExtra: (): void => {
+    extra?.terminate();
+    extra = undefined;
   },
   /** Forgets everything seen so far; ids of other runs are ignored from now on. */
   begin: (options: { run: string; maxMessages: number; measureFromUs: number }): void => {

@@ -16,8 +16,8 @@ export interface FeedsRunOptions {
   /** Messages a second of each feed. */
   perFeed: number;
   sockets: number;
-  /** One more socket that asks for everything and reads nothing. */
-  isOneStalled?: boolean;
+  /** One more socket that asks for everything, and reads it or nothing. */
+  extra?: "reading" | "stalled" | undefined;
   warmupSeconds: number;
   seconds: number;
 }
@@ -50,7 +50,7 @@ export function keysOfSocket(plan: UpstreamPlan, socket: number): string[] {
 }
 
 /** Up to the limit of a socket: all plain feeds, and the most frequent topics of the others. */
-function keysOfStalled(plan: UpstreamPlan): string[] {
+function keysOfExtra(plan: UpstreamPlan): string[] {
   const feeds = planFeeds(plan.feeds, plan.plainEvery);
   return feeds.flatMap((feed) =>
     feed.isRouted ? [0, 1, 2].map((topic) => subscriptionKey(feed.index, topic)) : [subscriptionKey(feed.index)],
@@ -69,7 +69,9 @@ export async function runFeeds(pipeline: FeedsPipeline, sink: Role, plan: Upstre
   };
   await sink.ask("open", target);
   try {
-    if (options.isOneStalled) await sink.ask("stall", { ...target, sockets: [socketOf(keysOfStalled(plan))] });
+    if (options.extra) {
+      await sink.ask("extra", { ...target, sockets: [socketOf(keysOfExtra(plan))], isStalled: options.extra === "stalled" });
+    }
     await sink.ask("begin", {
       run: options.run,
       maxMessages: Math.ceil(rate * (seconds + 1)),
@@ -100,7 +102,7 @@ export async function runFeeds(pipeline: FeedsPipeline, sink: Role, plan: Upstre
       warnings,
     };
   } finally {
-    await sink.ask("unstall");
+    await sink.ask("closeExtra");
     await sink.ask("close");
   }
 }
