@@ -1,5 +1,6 @@
 /** A service process from outside: exit codes, ready message, signals, drain budget, and a parent that disappears. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { constants, getPriority } from "node:os";
 import path from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 
@@ -23,6 +24,7 @@ const program = (body: string): string => `
   import { ConfigError } from ${JSON.stringify(path.join(import.meta.dirname, "env.ts"))};
   await runService({
     name: "edge",
+    givesWay: process.env.GIVES_WAY === "1",
     env: process.env,
     parseConfig: (env) => {
       if (env.BAD) throw new ConfigError(["BAD: is not wanted"]);
@@ -133,4 +135,11 @@ describe("a service process", () => {
     expect((await service.exit).code).toBe(2);
     expect(service.err()).toContain("service.drain_overdue");
   });
+});
+
+it("lets other processes go first only when told to", async () => {
+  const [usual, giving] = [run(), run("", { GIVES_WAY: "1" })];
+  await Promise.all([usual.ready, giving.ready]);
+  expect(getPriority(usual.child.pid)).toBe(getPriority());
+  expect(getPriority(giving.child.pid)).toBe(constants.priority.PRIORITY_BELOW_NORMAL);
 });

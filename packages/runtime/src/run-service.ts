@@ -2,13 +2,13 @@
  * Body of every `main.ts`: environment → config → start → listeners → wait for a signal → drain → exit code.
  * Exit 0 clean, 1 bad config or failed start or a broken invariant, 2 drain over its budget. Tests: run-service.int.test.ts.
  */
-import { hostname } from "node:os";
+import { constants, hostname, setPriority } from "node:os";
 import type { ServiceName } from "@headwater/protocol";
 import { listenAdmin } from "./admin-server.ts";
 import { systemClock } from "./clock.ts";
 import { ConfigError, type Env } from "./env.ts";
 import { listenHttp } from "./http-server.ts";
-import { createLogger } from "./logger.ts";
+import { createLogger, type Logger } from "./logger.ts";
 import { instanceIdOf, parseProcessEnv, secretsOf } from "./process-config.ts";
 import { ResourceStack } from "./resource-stack.ts";
 import type { Deps, Service } from "./service.ts";
@@ -18,6 +18,8 @@ export interface RunServiceOptions<Config> {
   env: Env;
   parseConfig: (env: Env) => Config;
   start: (config: Config, deps: Deps) => Promise<Service>;
+  /** When processors are short, other processes of this machine go first. */
+  givesWay?: boolean;
 }
 
 export async function runService<Config>(options: RunServiceOptions<Config>): Promise<void> {
@@ -25,6 +27,7 @@ export async function runService<Config>(options: RunServiceOptions<Config>): Pr
   if (!parsed) return;
   const { shell, config } = parsed;
   const log = createLogger({ service: options.name, level: shell.LOG_LEVEL });
+  if (options.givesWay) lowerPriority(log);
   const stack = new ResourceStack();
   const stopped = Promise.withResolvers<string>();
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, () => stopped.resolve(signal));
@@ -86,5 +89,14 @@ function parseOrExit<Config>(
     process.stderr.write(`${options.name}: ${error.message}\n`);
     process.exitCode = 1;
     return undefined;
+  }
+}
+
+function lowerPriority(log: Logger): void {
+  try {
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch (error) {
+    // A sandbox may forbid it; the service works all the same.
+    log.warn({ err: error }, "service.priority_kept");
   }
 }
