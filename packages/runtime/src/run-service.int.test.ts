@@ -24,7 +24,7 @@ const program = (body: string): string => `
   import { ConfigError } from ${JSON.stringify(path.join(import.meta.dirname, "env.ts"))};
   await runService({
     name: "edge",
-    givesWay: process.env.GIVES_WAY === "1",
+    givesWay: "GIVES_WAY" in process.env,
     env: process.env,
     parseConfig: (env) => {
       if (env.BAD) throw new ConfigError(["BAD: is not wanted"]);
