@@ -32,8 +32,9 @@ export async function beginAttempt(
     "SELECT (SELECT min(f) FROM unnest(failures) f WHERE f > $2) AS oldest FROM auth.attempts WHERE key = $1",
     [key, since],
   );
+  // A guess of another instance may be a moment newer than this one: nobody waits for longer than the window.
   const oldest = rows[0]?.oldest?.getTime() ?? at.getTime();
-  return { ok: false, retryAfterMs: Math.max(1_000, oldest + FAILURE_WINDOW_MS - at.getTime()) };
+  return { ok: false, retryAfterMs: Math.min(FAILURE_WINDOW_MS, Math.max(1_000, oldest + FAILURE_WINDOW_MS - at.getTime())) };
 }
 
 /** Somebody proved to be who they say: their earlier failures are forgotten. */
