@@ -5,7 +5,7 @@
 import { type LlmServer, startLlmServer, startUpstream, type UpstreamServer, until } from "@headwater/testkit";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { busyFactor } from "../fault/support/bar.ts";
-import { type Account, type FeedsSystem, isObject, startFeedsSystem } from "./support/feeds-system.ts";
+import { type Account, type FeedsSystem, startFeedsSystem } from "./support/feeds-system.ts";
 import { openSocket, type Socket } from "./support/socket.ts";
 
 const TOKENS_PER_CALL = 150;
@@ -46,11 +46,6 @@ function topicFeed(account: Account, name: string): Promise<string> {
   return account.createFeed({ name, url, enableTopicRouting: true, topicField: "s", queryInterval: 5 });
 }
 
-async function tokensUsed(account: Account): Promise<number> {
-  const { tokenUsage } = await account.ok("GET", "/api/auth/token-usage");
-  return isObject(tokenUsage) ? Number(tokenUsage["tokensUsed"]) : Number.NaN;
-}
-
 it("in the middle of an automatic analysis: the next tick goes on, and each answer was paid for once", async () => {
   const owner = await feeds.register("auto");
   const feedId = await topicFeed(owner, "auto");
@@ -65,7 +60,7 @@ it("in the middle of an automatic analysis: the next tick goes on, and each answ
   await socket.when("two analyses", () => socket.of("llm-intelligence").length >= 2, 60_000);
   await socket.ask({ type: "unsubscribe-topic", payload: { feedId, topic: "BTC" } });
   const answered = provider.calls().length - asked;
-  await until("the bills", async () => (await tokensUsed(owner)) === answered * TOKENS_PER_CALL);
+  await until("the bills", async () => (await owner.tokensUsed()) === answered * TOKENS_PER_CALL);
   expect(socket.of("llm-error")).toEqual([]);
   expect(socket.isOpen()).toBe(true);
 });
@@ -79,7 +74,7 @@ it("in the middle of a streamed answer: the asker is told within 15 s, and can a
   provider.behave({ kind: "answer", pieces: Array.from({ length: 400 }, (_, i) => `word${i} `), everyMs: 50 });
   socket.send({ type: "llm-query-stream", payload: { feedId, topic: "BTC", question: "Up?", requestId: "s" } });
   await socket.when("tokens", () => socket.of("llm-token").length >= 3);
-  const before = await tokensUsed(owner);
+  const before = await owner.tokensUsed();
   const begun = performance.now();
   const failed = socket
     .frame("an error", ({ type, payload }) => type === "llm-error" && payload["requestId"] === "s", 30_000)
@@ -89,12 +84,12 @@ it("in the middle of a streamed answer: the asker is told within 15 s, and can a
   expect(failure.afterMs).toBeLessThan(15_000 + 1_000 * busyFactor());
   expect(failure.payload["error"]).toBe("request timed out");
   expect(socket.of("llm-complete")).toEqual([]);
-  expect((await tokensUsed(owner)) - before).toBe(0);
+  expect((await owner.tokensUsed()) - before).toBe(0);
   provider.behave({ kind: "answer" });
   socket.send({ type: "llm-query", payload: { feedId, topic: "BTC", question: "Up?", requestId: "again" } });
   const again = await socket.frame("an answer", ({ type, payload }) => type === "llm-response" && payload["requestId"] === "again");
   expect(again.payload["answer"]).toBe("Prices are rising.");
-  await until("one bill", async () => (await tokensUsed(owner)) === TOKENS_PER_CALL);
+  await until("one bill", async () => (await owner.tokensUsed()) === TOKENS_PER_CALL);
 });
 
 it("one owner's hanging provider does not hold up another owner's analyses or anybody's data", async () => {

@@ -6,7 +6,7 @@
 import { type LlmServer, startLlmServer, startUpstream, type UpstreamServer, until } from "@headwater/testkit";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { busyFactor } from "../fault/support/bar.ts";
-import { type Account, type FeedsSystem, isObject, startFeedsSystem } from "./support/feeds-system.ts";
+import { type Account, type FeedsSystem, startFeedsSystem } from "./support/feeds-system.ts";
 import { openSocket, type Socket, type SocketFrame } from "./support/socket.ts";
 
 const TOKENS_PER_CALL = 150;
@@ -54,11 +54,6 @@ async function login(account: Account): Promise<Socket> {
 
 function topicFeed(name: string, more: Record<string, unknown> = {}): Promise<string> {
   return owner.createFeed({ name, url: `${upstream.url}/${name}`, enableTopicRouting: true, topicField: "s", ...more });
-}
-
-async function tokensUsed(account: Account): Promise<number> {
-  const { tokenUsage } = await account.ok("GET", "/api/auth/token-usage");
-  return isObject(tokenUsage) ? Number(tokenUsage["tokensUsed"]) : Number.NaN;
 }
 
 const analysesOf = (socket: Socket, topic: string): SocketFrame[] =>
@@ -132,7 +127,7 @@ it("a plain feed is analysed while its owner wants it", async () => {
   }
   await mine.answer({ type: "toggle-auto-analysis", payload: { feedId, enabled: false } });
   // The owner pays, the stranger does not.
-  expect(await tokensUsed(stranger)).toBe(0);
+  expect(await stranger.tokensUsed()).toBe(0);
 });
 
 it.each([
@@ -158,7 +153,7 @@ it("questions are answered in order on the socket and on REST; everything is bil
   const asker = await feeds.register("asker");
   const feedId = await topicFeed("asked", { isPublic: true });
   const socket = await login(asker);
-  const ownerBefore = await tokensUsed(owner);
+  const ownerBefore = await owner.tokensUsed();
   socket.send({ type: "llm-query", payload: { feedId, topic: "BTC", question: "Up?", requestId: "a" } });
   const plain = await socket.frame("a response", ({ type }) => type === "llm-response");
   expect(plain.payload["requestId"]).toBe("a");
@@ -176,12 +171,12 @@ it("questions are answered in order on the socket and on REST; everything is bil
   const answer = await asker.ok("POST", "/api/llm/query", { feedId, topic: "BTC", question: "Up?" });
   expect(answer).toMatchObject({ answer: expect.any(String), provider: "openai" });
   const calls = types.filter((type) => type === "token-usage-update").length + 1;
-  await until("three bills", async () => (await tokensUsed(asker)) === calls * TOKENS_PER_CALL);
-  expect(await tokensUsed(owner)).toBe(ownerBefore);
+  await until("three bills", async () => (await asker.tokensUsed()) === calls * TOKENS_PER_CALL);
+  expect(await owner.tokensUsed()).toBe(ownerBefore);
 });
 
 it("the owner's bill is what the provider counted, once per call", async () => {
   // Three calls were the asker's.
   const paid = provider.calls().length - 3;
-  await until("the bills", async () => (await tokensUsed(owner)) === paid * TOKENS_PER_CALL);
+  await until("the bills", async () => (await owner.tokensUsed()) === paid * TOKENS_PER_CALL);
 });

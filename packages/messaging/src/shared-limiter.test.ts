@@ -102,7 +102,22 @@ describe("shared tokens", () => {
     for (let i = 0; i < 10; i++) expect(await w.client.take("k", size, 1)).toEqual({ ok: true });
   });
 
-  it("forget the least recently used of too many keys, never one that somebody waits for", async () => {
+  it("forget the least recently used of too many keys", async () => {
+    const w = tokens(async ({ grants }) =>
+      grants.map(({ key, want }) => ({ granted: key.startsWith("k") ? want : 0, retryAfterMs: 60_000 })),
+    );
+    const questionsFor = (key: string): number => w.asked.flat().filter((grant) => grant.key === key).length;
+    for (const key of ["older", "newer"]) expect(await w.client.take(key, rate, 1)).toMatchObject({ ok: false });
+    w.advance(2_000);
+    await w.client.take("newer", rate, 1);
+    await Promise.all(Array.from({ length: 19_999 }, (_, i) => w.client.take(`k${i}`, rate, 1)));
+    // A refusal that is remembered asks nobody.
+    await w.client.take("newer", rate, 1);
+    await w.client.take("older", rate, 1);
+    expect([questionsFor("newer"), questionsFor("older")]).toEqual([1, 2]);
+  });
+
+  it("forget none that somebody waits for, however many there are", async () => {
     const w = tokens(gives);
     const first = w.client.take("first", rate, 1);
     for (let i = 0; i < 20_100; i++) void w.client.take(`k${i}`, rate, 1);

@@ -39,6 +39,8 @@ export interface Account extends Caller {
   login(): Promise<Account>;
   createFeed(feed: Record<string, unknown>): Promise<string>;
   createKey(name: string, scopes?: string[]): Promise<{ id: string; key: string }>;
+  /** LLM tokens of the month. */
+  tokensUsed(): Promise<number>;
 }
 
 export interface FeedsSystem {
@@ -147,6 +149,10 @@ function accountOf(base: string, email: string, password: string, answer: Record
     async createKey(name, scopes = ["websocket:*"]) {
       const made = await api.ok("POST", "/api/auth/api-keys", { name, scopes });
       return { id: memberOf(made, "apiKey", "_id"), key: String(made["key"]) };
+    },
+    async tokensUsed() {
+      const { tokenUsage } = await api.ok("GET", "/api/auth/token-usage");
+      return isObject(tokenUsage) ? Number(tokenUsage["tokensUsed"]) : Number.NaN;
     },
   };
 }
