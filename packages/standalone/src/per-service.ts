@@ -94,12 +94,7 @@ function startSlot(
     const child = await startChild({
       name: instance,
       command: process.execPath,
-      // The edge keeps a ring of frames as large as it may: collecting its garbage early bounds what the process takes beside it.
-      args: [
-        ...process.execArgv,
-        ...(service === "edge" ? ["--heap-growing-percent=30"] : []),
-        path.join(projectRoot, "services", service, "src/main.ts"),
-      ],
+      args: [...process.execArgv, path.join(projectRoot, "services", service, "src/main.ts")],
       cwd: projectRoot,
       ipc: true,
       env: {

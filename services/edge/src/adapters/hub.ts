@@ -5,6 +5,7 @@
 import type { Logger } from "@headwater/runtime";
 import type { StreamPosition } from "../domain/position.ts";
 import type { LogMessage, LogReader, StreamLog } from "../ports.ts";
+import { ByteSlab } from "./byte-slab.ts";
 import { FrameRing } from "./frame-ring.ts";
 import { decodeEntry } from "./log-entry.ts";
 import type { Subscriber, View } from "./subscriber.ts";
@@ -30,6 +31,7 @@ export interface HubOptions {
 export class StreamHub {
   readonly ring: FrameRing;
   readonly #o: HubOptions;
+  readonly #slab = new ByteSlab();
   readonly #groups = new ViewGroups();
   readonly #advanceListeners = new Set<() => void>();
   readonly #rewindListeners = new Set<(first: StreamPosition) => void>();
@@ -225,7 +227,7 @@ export class StreamHub {
 
   #receive(msg: LogMessage): void {
     if (msg.seq <= this.#position) return;
-    const decoded = decodeEntry(msg);
+    const decoded = decodeEntry(msg, this.#slab);
     if (!decoded.ok) return this.#damaged(msg, decoded.reason);
     const { entry } = decoded;
     try {

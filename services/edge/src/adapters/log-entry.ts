@@ -4,6 +4,7 @@
  */
 import { decodeFrameHeader, frameLineRanges } from "@headwater/protocol";
 import type { LogMessage } from "../ports.ts";
+import type { ByteSlab } from "./byte-slab.ts";
 import type { Rendered } from "./rfc6455.ts";
 
 /** Rendered forms kept beside the frame; more are made and thrown away. */
@@ -18,6 +19,7 @@ export class LogEntry {
   readonly body: Buffer;
   /** Set by the ring: told when the entry grows by a rendered form. */
   onGrow: ((bytes: number) => void) | undefined;
+  readonly #slab: ByteSlab;
   #ranges: Int32Array | undefined;
   #parsed: unknown[] | undefined;
   #outputsByKey: Map<number, number[]> | undefined;
@@ -25,12 +27,14 @@ export class LogEntry {
   #variants: Map<string, Rendered> | undefined;
   #variantBytes = 0;
 
-  constructor(seq: number, timeMs: number, keys: readonly string[], outputs: number, body: Buffer) {
-    this.seq = seq;
-    this.timeMs = timeMs;
-    this.keys = keys;
-    this.outputs = outputs;
-    this.body = body;
+  /** @param slab holds `body` and the rendered forms for as long as the entry is kept. */
+  constructor(init: { seq: number; timeMs: number; keys: readonly string[]; outputs: number; body: Uint8Array; slab: ByteSlab }) {
+    this.seq = init.seq;
+    this.timeMs = init.timeMs;
+    this.keys = init.keys;
+    this.outputs = init.outputs;
+    this.body = init.slab.copy(init.body);
+    this.#slab = init.slab;
   }
 
   get sizeBytes(): number {
@@ -99,12 +103,12 @@ export class LogEntry {
     if (known) return known;
     const rendered = render();
     this.#variants ??= new Map();
-    if (this.#variants.size < MAX_VARIANTS) {
-      this.#variants.set(key, rendered);
-      this.#variantBytes += rendered.bytes;
-      this.onGrow?.(rendered.bytes);
-    }
-    return rendered;
+    if (this.#variants.size >= MAX_VARIANTS) return rendered;
+    const kept = { ...rendered, chunks: rendered.chunks.map((chunk) => this.#slab.keep(chunk)) };
+    this.#variants.set(key, kept);
+    this.#variantBytes += kept.bytes;
+    this.onGrow?.(kept.bytes);
+    return kept;
   }
 
   /** Parsed lines are many times larger than their text: kept only while the entry is being routed. */
@@ -138,11 +142,10 @@ function leadingKeyIndex(body: Buffer, start: number): number | undefined {
 
 export type EntryResult = { ok: true; entry: LogEntry } | { ok: false; reason: string };
 
-/** Copies the message: what the client library hands over may be a view into a larger receive buffer. */
-export function decodeEntry(msg: LogMessage): EntryResult {
-  const decoded = decodeFrameHeader(Buffer.from(msg.data));
+/** Copies the message into `slab`: what the client library hands over may be a view into a larger receive buffer. */
+export function decodeEntry(msg: LogMessage, slab: ByteSlab): EntryResult {
+  const decoded = decodeFrameHeader(msg.data);
   if (!decoded.ok) return decoded;
   const { header, body } = decoded;
-  const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  return { ok: true, entry: new LogEntry(msg.seq, msg.timeMs, header.keys, header.n, bytes) };
+  return { ok: true, entry: new LogEntry({ seq: msg.seq, timeMs: msg.timeMs, keys: header.keys, outputs: header.n, body, slab }) };
 }

@@ -6,6 +6,7 @@
 import type { Logger } from "@headwater/runtime";
 import type { StreamPosition } from "../domain/position.ts";
 import type { LogMessage, LogReader, StreamLog } from "../ports.ts";
+import { ByteSlab } from "./byte-slab.ts";
 import type { StreamHub } from "./hub.ts";
 import { decodeEntry, type LogEntry } from "./log-entry.ts";
 import { coalesce, SLICE_BYTES } from "./rfc6455.ts";
@@ -38,6 +39,7 @@ interface SharedRead {
 
 export class Resumer {
   readonly #o: ResumeOptions;
+  readonly #slab = new ByteSlab();
   readonly #turns: Subscriber[] = [];
   readonly #waitingForHub = new Set<Subscriber>();
   readonly #waitingForRead = new Set<Subscriber>();
@@ -178,7 +180,7 @@ export class Resumer {
   }
 
   async #readMessage(read: SharedRead, msg: LogMessage): Promise<void> {
-    const decoded = decodeEntry(msg);
+    const decoded = decodeEntry(msg, this.#slab);
     if (!decoded.ok) this.#o.onDamaged(msg, decoded.reason);
     for (const member of read.members) {
       if (member.position.next > msg.seq) continue;

@@ -2,6 +2,7 @@
  * What waits to be written to one socket, in order. Chunks with an owner may be dropped, oldest first; a note of the owner (how many of its
  * frames are missing) takes the place of the first one, so the client learns of the gap exactly where it is. Tests: send-queue.test.ts.
  */
+import { ByteSlab } from "./byte-slab.ts";
 import { countFrames, SLICE_BYTES } from "./rfc6455.ts";
 
 /** One subscription of a socket. */
@@ -24,10 +25,13 @@ type Item = Buffer | Droppable | Gap;
 
 /** What a note will need at most; counted from the start, so that notes are bounded like everything else. */
 const GAP_BYTES = 512;
+/** Of the memory of a queue; most sockets lag by a few frames only. */
+const FIRST_BLOCK_BYTES = 2 * 1024;
 
 export class SendQueue {
   #items: Item[] = [];
   #gaps: Map<DropOwner, Gap> | undefined;
+  #slab: ByteSlab | undefined;
   #bytes = 0;
   #keptBytes = 0;
   #left = 0;
@@ -47,7 +51,9 @@ export class SendQueue {
   }
 
   push(chunk: Buffer, owner?: DropOwner): void {
-    this.#items.push(owner ? { owner, chunk } : chunk);
+    // The first one is about to be written. Others may wait for long and must not hold more memory than is counted for them.
+    const kept = this.#items.length === 0 ? chunk : (this.#slab ??= new ByteSlab(FIRST_BLOCK_BYTES)).keep(chunk);
+    this.#items.push(owner ? { owner, chunk: kept } : kept);
     if (!owner) this.#keptBytes += chunk.length;
     this.#bytes += chunk.length;
   }
@@ -95,11 +101,13 @@ export class SendQueue {
       } else this.#bytes -= chunk.length;
     }
     this.#items.splice(0, count);
+    if (this.#items.length === 0) this.#slab = undefined;
     return taken.length === 1 && taken[0] ? taken[0] : Buffer.concat(taken, size);
   }
 
   clear(): void {
     this.#items = [];
+    this.#slab = undefined;
     this.#gaps = undefined;
     this.#bytes = 0;
     this.#keptBytes = 0;
