@@ -8,8 +8,9 @@ export function killNow(product: Product, name: string): { pid: number; atUs: nu
   const pid = product.pids().get(name);
   if (pid === undefined) throw new Error(`${name} is not running`);
   // PostgreSQL's backends lead sessions of their own, so the process group is not enough.
-  const family = [pid, ...descendants(pid)];
-  for (const one of family) process.kill(one, "SIGKILL");
+  const family = descendants(pid);
+  process.kill(pid, "SIGKILL");
+  for (const one of family) killIfThere(one);
   return { pid, atUs: nowUs() };
 }
 
@@ -21,6 +22,15 @@ export async function replaced(product: Product, name: string, oldPid: number, w
     if (pid !== undefined && pid !== oldPid) return pid;
     if (nowUs() > deadline) throw new Error(`${name} was not restarted within ${withinMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** A backend may end by itself, between two looks or because the server it belongs to is gone. */
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
 
