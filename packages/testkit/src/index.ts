@@ -1,5 +1,6 @@
 /** Real dependencies for tests and small helpers. Never imported by product code. */
 export { type LlmBehaviour, type LlmServer, type LlmServerCall, type LlmServerOptions, startLlmServer } from "./llm-servers/llm-server.ts";
+export { type MovableClock, movableClock } from "./movable-clock.ts";
 export { collectingLogger, quietLogger } from "./quiet-logger.ts";
 export { startNats, type TestNats } from "./start-nats.ts";
 export { createDatabase, startPostgres, type TestPostgres } from "./start-postgres.ts";

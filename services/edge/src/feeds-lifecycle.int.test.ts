@@ -1,5 +1,5 @@
 /** The life of a `/ws` socket: who may open it, keepalive, limits, revocation while it is open, drain. */
-import { until } from "@headwater/testkit";
+import { movableClock, until } from "@headwater/testkit";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { type EdgeFixture, type RunningEdge, startEdgeFixture } from "./testing/edge-fixture.ts";
 import { openSocket, type SocketClient } from "./testing/socket-client.ts";
@@ -100,14 +100,23 @@ describe("limits", () => {
   });
 
   it("protocol pings come, and two without an answer end the socket", async () => {
-    const strict = await fixture.startEdge({ instanceId: "edge-ping", config: { WS_PING_MS: 100 } });
+    const clock = movableClock();
+    const strict = await fixture.startEdge({ instanceId: "edge-ping", config: { WS_PING_MS: 60_000 }, clock });
     const lively = await open({}, strict.url);
     const silent = await open({ autoPong: false }, strict.url);
-    let pings = 0;
-    silent.ws.on("ping", () => pings++);
+    const pings = { lively: 0, silent: 0 };
+    lively.ws.on("ping", () => pings.lively++);
+    silent.ws.on("ping", () => pings.silent++);
+    for (const round of [1, 2]) {
+      clock.advance(60_000);
+      await until("both are pinged", () => pings.lively === round && pings.silent === round);
+      // Its pong has arrived before this is answered.
+      await lively.ask();
+    }
+    clock.advance(60_000);
     await silent.closed;
-    expect(pings).toBe(2);
-    expect(lively.ws.readyState).toBe(lively.ws.OPEN);
+    expect(pings.silent).toBe(2);
+    expect(await lively.ask()).toEqual([]);
     await strict.stop();
   });
 });
@@ -172,14 +181,18 @@ describe("revocation reaches live sockets at once", () => {
   });
 
   it("a token and a key that expire", async () => {
-    const soon = new Date(Date.now() + 400).toISOString();
+    const clock = movableClock();
+    const hourly = await fixture.startEdge({ instanceId: "edge-expiry", clock });
+    const soon = new Date(clock.now() + 3_600_000).toISOString();
     fixture.addSession("brief", "acme", { expiresAt: soon });
     fixture.addKey("brief", "acme", "free", { scopes: ["websocket:*"], expiresAt: soon });
-    const [token, key] = [await login({ token: "brief" }), await login({ apiKey: "brief" })];
+    const [token, key] = [await login({ token: "brief" }, hourly.url), await login({ apiKey: "brief" }, hourly.url)];
+    clock.advance(3_600_000);
     expect((await token.closed).code).toBe(4401);
     expect(token.texts.at(-1)).toBe(frame("auth_error", { error: "invalid token" }));
     expect((await key.closed).code).toBe(4401);
     expect(key.texts.at(-1)).toBe(frame("auth_error", { error: "invalid API key" }));
+    await hourly.stop();
   });
 
   it("scopes taken from a key end what they allowed", async () => {

@@ -1,6 +1,6 @@
 /** The life of a socket: heartbeats, idle, duration limit, revocation, drain, presence, and a broker that goes away. */
 import { PLAN_LIMITS } from "@headwater/protocol";
-import { until } from "@headwater/testkit";
+import { movableClock, until } from "@headwater/testkit";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { type EdgeFixture, startEdgeFixture } from "./testing/edge-fixture.ts";
 import { type FeedSocket, openFeed, refusedFeed } from "./testing/feed-socket.ts";
@@ -11,7 +11,7 @@ const sockets: FeedSocket[] = [];
 beforeAll(async () => {
   fixture = await startEdgeFixture();
   fixture.addKey("key", "acme");
-  fixture.addKey("short", "acme", "scale", { limits: { feedMaxDurationMs: 400, feedConnections: 1 } });
+  fixture.addKey("short", "acme", "scale", { limits: { feedMaxDurationMs: 60_000, feedConnections: 1 } });
 });
 afterEach(async () => {
   await Promise.all(sockets.splice(0).map((socket) => socket.close()));
@@ -25,34 +25,48 @@ const open = async (url: string, key = "key", query = ""): Promise<FeedSocket> =
 };
 
 it("heartbeats come regardless of traffic; F8: silence for the idle time closes with 4000", async () => {
-  const edge = await fixture.startEdge({ config: { FEED_HEARTBEAT_MS: 60, FEED_IDLE_TIMEOUT_MS: 400 } });
+  const clock = movableClock();
+  const edge = await fixture.startEdge({ config: { FEED_HEARTBEAT_MS: 60_000, FEED_IDLE_TIMEOUT_MS: 240_000 }, clock });
   const lively = await open(edge.url);
   lively.ws.on("message", (data) => {
     if (String(data).includes('"ping"')) lively.send({ type: "pong", timestamp: Date.now() });
   });
   const silent = await open(edge.url);
+  const pings = (socket: FeedSocket): number => socket.frames.filter((frame) => frame.type === "ping").length;
+  for (const round of [1, 2, 3]) {
+    clock.advance(60_000);
+    await Promise.all([lively, silent].map((socket) => socket.when(`ping ${round}`, () => pings(socket) === round)));
+    await fixture.publish([{ tenant: "acme" }]);
+    // Its pong has arrived before this is answered.
+    lively.send({ type: "ping", timestamp: round });
+    await lively.when("the answer", () => lively.frames.some((frame) => frame.type === "pong" && frame["timestamp"] === round));
+  }
+  clock.advance(60_000);
   expect(await silent.closed).toEqual({ code: 4000, reason: "idle_timeout" });
-  expect(silent.frames.filter((frame) => frame.type === "ping").length).toBeGreaterThan(2);
+  expect(pings(silent)).toBe(3);
   expect(await silent.first("ping")).toEqual({ type: "ping", timestamp: expect.any(Number) });
   expect(lively.ws.readyState).toBe(lively.ws.OPEN);
   await edge.stop();
 });
 
 it("F9: the duration limit is announced, make-before-break gets one slot, then 4008", async () => {
-  const edge = await fixture.startEdge({ config: { FEED_DURATION_WARNING_MS: 200 } });
+  const clock = movableClock();
+  const edge = await fixture.startEdge({ config: { FEED_DURATION_WARNING_MS: 30_000 }, clock });
   const socket = await open(edge.url, "short");
   expect((await refusedFeed(`${edge.url}/v1/signals/stream?key=short`)).status).toBe(429);
+  clock.advance(30_000);
   const warning = await socket.first("duration_limit");
   expect(warning).toEqual({
     type: "duration_limit",
     message: expect.any(String),
-    maxDurationMs: 400,
+    maxDurationMs: 60_000,
     closesInMs: expect.any(Number),
     cursor: expect.stringMatching(/^c1_/),
   });
   const next = await open(edge.url, "short", `&cursor=${String(warning["cursor"])}`);
   await fixture.publish([{ tenant: "acme", ext: { v: "both" } }]);
   await Promise.all([socket.received(1), next.received(1)]);
+  clock.advance(30_000);
   expect(await socket.closed).toEqual({ code: 4008, reason: "duration_limit" });
   await edge.stop();
 });
@@ -89,9 +103,11 @@ it("F19: a revoked key, a lower plan or a deleted tenant close with 4003", async
 });
 
 it("a key that expires while connected closes with 4003", async () => {
-  const edge = await fixture.startEdge();
-  fixture.addKey("brief", "acme", "scale", { expiresAt: new Date(Date.now() + 300).toISOString() });
+  const clock = movableClock();
+  const edge = await fixture.startEdge({ clock });
+  fixture.addKey("brief", "acme", "scale", { expiresAt: new Date(clock.now() + 3_600_000).toISOString() });
   const socket = await open(edge.url, "brief");
+  clock.advance(3_600_000);
   expect(await socket.closed).toEqual({ code: 4003, reason: "access_revoked" });
   await edge.stop();
 });

@@ -184,7 +184,10 @@ describe("by time", () => {
   it("since an age gives what is stored, then live", async () => {
     written = [];
     const from = Date.now();
+    const witness = await open();
     for (let i = 0; i < 5; i++) await fixture.publish([{ tenant: "acme", ext: { v: `since_${i}`, ts: from + i } }]);
+    // Read by the edge: what it has not read yet would follow `live`.
+    await witness.received(5);
     const socket = await open(`&since=${from + 2}`);
     await socket.first("live");
     expect(socket.visitors()).toEqual(["since_2", "since_3", "since_4"]);

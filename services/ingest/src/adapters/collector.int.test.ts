@@ -3,6 +3,7 @@ import { ERRORS, type ErrorCode } from "@headwater/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startHarness, type Harness, type HarnessOptions, type Sent } from "../testing/harness.ts";
 import { credential, pageview, site } from "../testing/samples.ts";
+import { createProcessLimiter } from "./process-limiter.ts";
 
 const now = () => Date.now();
 const event = (overrides: Record<string, unknown> = {}) => pageview({ timestamp: now(), ...overrides });
@@ -24,8 +25,11 @@ const keys: NonNullable<HarnessOptions["keys"]> = {
 
 describe("POST /v1/events", () => {
   let h: Harness;
+  /** When set, the buckets of the keys do not fill up. */
+  let stoppedAt: number | undefined;
   beforeAll(async () => {
-    h = await startHarness({ keys });
+    const limiter = createProcessLimiter({ now, monotonicMs: () => stoppedAt ?? performance.now() });
+    h = await startHarness({ keys, limiter });
   });
   afterAll(() => h.stop());
 
@@ -280,6 +284,7 @@ describe("POST /v1/events", () => {
 
   it("limits by key: a batch fits whole or not at all (P19)", async () => {
     const batch = { events: Array.from({ length: 50 }, () => event()) };
+    stoppedAt = performance.now();
     const answers = [];
     for (let i = 0; i < 5; i++) answers.push(await h.send({ headers: key("free"), body: batch }));
     expect(answers.slice(0, 4).map((answer) => answer.status)).toStrictEqual([202, 202, 202, 202]);
@@ -287,6 +292,7 @@ describe("POST /v1/events", () => {
     expect(last?.body).toMatchObject({ error: "rate_limit_exceeded", retryAfter: 1 });
     expect(last?.headers).toMatchObject({ "retry-after": "1", "x-ratelimit-limit": "200", "x-ratelimit-scope": "key" });
     expect((await h.send({ body: batch })).status).toBe(202);
+    stoppedAt = undefined;
   });
 
   it("tells unknown routes apart", async () => {

@@ -187,6 +187,17 @@ describe("a WebSocket upstream", () => {
     expect(quiet.ends).toEqual([]);
   });
 
+  it("is not left for what this process did not read in time", async () => {
+    const server = await upstream();
+    const seen = open(`${server.url}/a`, { readTimeoutMs: 50 });
+    await until("open", () => seen.opened === 1);
+    server.send("1", "/a");
+    // Held up for longer than the read timeout, with the message waiting.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+    await until("the end", () => seen.ends.length > 0);
+    expect(seen).toMatchObject({ frames: [Buffer.from("1")], ends: [{ error: "nothing received in time", isFault: false }] });
+  });
+
   it("tells how it closed", async () => {
     const server = await upstream({ behaviour: { frames: ["1"], closeWith: 4001 } });
     server.behave("/cut", { flapMs: 30 });

@@ -169,13 +169,17 @@ class Link implements Connection {
       this.#later(pingIntervalMs, ping);
     };
     this.#later(pingIntervalMs, ping);
-    const check = (): void => {
+    const check = (hasRead: boolean): void => {
       if (ws.isPaused) this.#lastSeenAt = performance.now();
       const leftMs = readTimeoutMs - (performance.now() - this.#lastSeenAt);
-      if (leftMs <= 0) return this.#end("nothing received in time");
-      this.#later(leftMs, check);
+      if (leftMs > 0) return this.#later(leftMs, () => check(false));
+      if (hasRead) return this.#end("nothing received in time");
+      // Timers are due before what arrived meanwhile is read: a process that was held up must not take its own delay for silence.
+      setImmediate(() => {
+        if (!this.#isOver) check(true);
+      });
     };
-    this.#later(readTimeoutMs, check);
+    this.#later(readTimeoutMs, () => check(false));
   }
 
   #received(data: Buffer, isBinary: boolean): void {
