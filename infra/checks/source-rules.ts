@@ -45,7 +45,7 @@ const LANED = "visits|feeds|posts|turns|signals|topics|analyses|matches|emotions
 const SERVICE = "auth|ingest|scoring|routing|intelligence|edge";
 /** A whole literal that is a subject, a subject filter, or the start of one that code completes. */
 const SUBJECT = new RegExp(
-  `^(?:(?:${LANED})\\.(?:\\d+|\\*|>|$)|registry\\.(?:[a-z]+\\.|\\*|>|$)|svc\\.(?:(?:${SERVICE})\\.|\\*|>|$)|rpc\\.(?:(?:${LANED})\\.|\\*|>|$)|dlq\\.(?:${SERVICE}|\\*|>|$)$|presence\\.(?:\\*|>|$))`,
+  `^(?:(?:${LANED})\\.(?:\\d+|\\*|>|$)|registry\\.(?:[a-z]+\\.|\\*|>|$)|svc\\.(?:(?:${SERVICE})\\.|\\*|>|$)|rpc\\.(?:(?:${LANED})\\.|\\*|>|$)|dlq\\.(?:${SERVICE}|\\*|>|$)$|presence\\.(?:\\*|>|$)|sockets\\.(?:\\*|>|$))`,
 );
 
 export const RULES: readonly Rule[] = [

@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { NATS_USERS, natsPermissions } from "../../packages/protocol/src/services.ts";
-import { BUDGETS, NATS_MAX_PAYLOAD_BYTES } from "../../packages/protocol/src/streams.ts";
+import { BUDGETS, NATS_MAX_MEMORY_MEGABYTES, NATS_MAX_PAYLOAD_BYTES } from "../../packages/protocol/src/streams.ts";
 
 export const NATS_CONF = path.join(import.meta.dirname, "nats.conf");
 
@@ -34,7 +34,7 @@ max_payload: ${NATS_MAX_PAYLOAD_BYTES}
 write_deadline: 10s
 jetstream {
   store_dir: $NATS_STORE_DIR
-  max_mem: 64M
+  max_mem: ${NATS_MAX_MEMORY_MEGABYTES}M
   # Above the sum of what the streams reserve (profile "server").
   max_file: ${BUDGETS.server.maxFileBytes}
   sync_interval: always

@@ -127,6 +127,7 @@ describe("what a service needs works", () => {
       ["ingest", [subjects.lane("visits", 0), subjects.lane("visits", 15), subjects.lane("consents", 3)]],
       ["scoring", [subjects.lane("signals", 0), subjects.lane("erasures", 15)]],
       ["auth", [subjects.registry("tenant", "t1")]],
+      ["edge", [subjects.socketSession("k1")]],
       ...SERVICES.map((service): [NatsUser, string[]] => [service, [subjects.deadLetters(service)]]),
     ];
     for (const [user, names] of appends) {
@@ -179,6 +180,7 @@ describe.each(NATS_USERS)("what is none of the business of %s", (user) => {
     "erasures.3": ["scoring"],
     "registry.key.k1": ["auth"],
     "presence.edge-0": ["edge"],
+    "sockets.k1": ["edge"],
     "feeds.3": ["ingest"],
     "topics.3": ["routing"],
     "analyses.3": ["intelligence"],

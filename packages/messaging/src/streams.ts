@@ -36,7 +36,7 @@ export async function ensureStreams(nats: Nats, specs: readonly StreamSpec[], op
       subjects: spec.subjects,
       description: spec.description,
       retention: RetentionPolicy.Limits,
-      storage: StorageType.File,
+      storage: spec.inMemory ? StorageType.Memory : StorageType.File,
       num_replicas: options.replicas,
       max_age: nanos(spec.maxAgeMs),
       max_bytes: spec.maxBytes,
@@ -45,6 +45,7 @@ export async function ensureStreams(nats: Nats, specs: readonly StreamSpec[], op
       discard: spec.discard === "new" ? DiscardPolicy.New : DiscardPolicy.Old,
       allow_direct: true,
       ...(spec.hasMessageTtl ? { allow_msg_ttl: true } : {}),
+      ...(spec.newestOnly ? { max_msgs_per_subject: 1 } : {}),
     });
   }
 }

@@ -61,6 +61,16 @@ const LOGS: readonly Log[] = [
     readers: ["ingest"],
   },
   {
+    name: "socketSessions",
+    address: subjects.allSocketSessions().replace("*", "{key}"),
+    description: aboutStream("SOCKETS"),
+    payload: ref("SocketSessionRecord"),
+    contentType: "application/json",
+    parameters: { key: { description: "Keyed hash of account and session name" } },
+    writers: ["edge"],
+    readers: ["edge"],
+  },
+  {
     name: "registry",
     address: "registry.{aggregate}.{id}",
     description: aboutStream("REGISTRY"),

@@ -32,6 +32,7 @@ export * from "./shared-limits.ts";
 export * from "./site-scoring-settings.ts";
 export * from "./site-settings.ts";
 export * from "./socket-frames.ts";
+export * from "./socket-session.ts";
 export * from "./streams.ts";
 export * from "./subjects.ts";
 export * from "./upstream-rpc.ts";

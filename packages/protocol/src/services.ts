@@ -115,7 +115,11 @@ export function natsPermissions(user: NatsUser): NatsPermissions {
         allow_responses: { max: 100_000, expires: "10m" },
       };
     case "edge":
-      return service("edge", ["presence.*", subjects.llmCall(), subjects.allLlmControls()], ["svc.edge.>", "presence.*"]);
+      return service(
+        "edge",
+        ["presence.*", subjects.allSocketSessions(), subjects.llmCall(), subjects.allLlmControls(), ...ensure("SOCKETS")],
+        ["svc.edge.>", "presence.*"],
+      );
     case "admin":
       // Asks, never answers: without leave to respond it cannot forge a service's answer.
       return { publish: { allow: ["svc.>", "rpc.>", "$SRV.>", ...readStreams] }, subscribe: { allow: [">"] } };

@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { FEED_STATUSES } from "./feed-log.ts";
 import { TokenUsage } from "./llm.ts";
+import { SocketSessionId } from "./socket-session.ts";
 
 export const SOCKET_CLOSE = {
   shutdown: { code: 1001, reason: "server shutdown" },
@@ -74,7 +75,11 @@ const query = z.object({
 
 /** Payload per message type. */
 export const socketPayloads = {
-  authenticate: z.object({ apiKey: z.string().optional(), token: z.string().optional() }),
+  authenticate: z.object({
+    apiKey: z.string().optional(),
+    token: z.string().optional(),
+    sessionId: SocketSessionId.optional().describe("Keeps the subscriptions of this socket for the next one of the account that names it"),
+  }),
   "register-user": z.object({ userId: id, userAgent: anyMember, timestamp: anyMember }),
   "subscribe-feed": z.object({ userId, feedId: id, ...replay }),
   "subscribe-topic": z.object({
@@ -134,7 +139,15 @@ const answer = z.object({
 
 /** Everything the server may send. */
 export const SocketServerMessage = z.discriminatedUnion("type", [
-  serverMessage("authenticated", z.object({ userId: z.string(), authType: z.enum(["apikey", "jwt"]) })),
+  serverMessage(
+    "authenticated",
+    z.object({
+      userId: z.string(),
+      authType: z.enum(["apikey", "jwt"]),
+      sessionId: z.string().optional().describe("As sent"),
+      restored: z.number().int().optional().describe("Subscriptions given back, each told by the `subscription-success` that follows"),
+    }),
+  ),
   serverMessage("auth_error", failure),
   serverMessage("registration-success", z.object({ userId: z.string(), message: z.literal("connected") })),
   serverMessage("registration-error", failure),

@@ -6,8 +6,10 @@ import {
   GROUP_COMMIT_MAX_BYTES,
   MAX_FEED_MESSAGE_BYTES,
   MAX_FRAME_BYTES,
+  NATS_MAX_MEMORY_MEGABYTES,
   PROFILES,
   inputStreamName,
+  type StreamSpec,
   streamSpecs,
 } from "./streams.ts";
 import { parseSubject } from "./subjects.ts";
@@ -17,8 +19,11 @@ const specs = streamSpecs("laptop");
 describe.each(PROFILES)("streams of profile %s", (profile) => {
   it("reserve no more than the store has", () => {
     const budget = BUDGETS[profile];
-    const streams = streamSpecs(profile).reduce((sum, spec) => sum + spec.maxBytes, 0);
-    expect(streams + 2 * budget.kv).toBeLessThanOrEqual(budget.maxFileBytes);
+    const sum = (specs: readonly StreamSpec[]): number => specs.reduce((bytes, spec) => bytes + spec.maxBytes, 0);
+    const inMemory = streamSpecs(profile).filter((spec) => spec.inMemory);
+    expect(sum(streamSpecs(profile)) - sum(inMemory) + 2 * budget.kv).toBeLessThanOrEqual(budget.maxFileBytes);
+    expect(inMemory.map((spec) => spec.name)).toEqual(["SOCKETS"]);
+    expect(sum(inMemory)).toBeLessThanOrEqual(NATS_MAX_MEMORY_MEGABYTES * 1_000_000);
   });
   it("hold many of their largest messages", () => {
     for (const spec of streamSpecs(profile)) {
@@ -80,6 +85,7 @@ describe("NATS permissions", () => {
       signals: ["scoring"],
       erasures: ["scoring"],
       registry: ["auth"],
+      sockets: ["edge"],
       dlq: [...SERVICES],
     };
     for (const [family, expected] of Object.entries(writers)) {

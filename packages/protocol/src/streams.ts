@@ -21,6 +21,10 @@ export interface StreamSpec {
   discard: "old" | "new";
   /** A message may carry a life of its own (`Nats-TTL`). */
   hasMessageTtl?: true;
+  /** Of each subject only the newest message is kept. */
+  newestOnly?: true;
+  /** Lives in the broker's memory: worth losing with it, and not worth an fsync. */
+  inMemory?: true;
   description: string;
 }
 
@@ -32,6 +36,8 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
 export const ONE_MIB = MiB;
+/** JetStream `max_mem` of every installation, in decimal megabytes as its configuration counts. */
+export const NATS_MAX_MEMORY_MEGABYTES = 64;
 /** One upstream message may have 4 MiB; its frame adds the envelope. NATS must be configured with this `max_payload` or more. */
 export const MAX_UPSTREAM_MESSAGE_BYTES = 4 * MiB;
 export const MAX_FEED_MESSAGE_BYTES = 6 * MiB;
@@ -51,6 +57,8 @@ interface Budget {
   erasures: number;
   consents: number;
   deadLetters: number;
+  /** In memory. */
+  sockets: number;
   /** KV buckets `lease` and `cfg`, one byte budget each. */
   kv: number;
 }
@@ -67,6 +75,7 @@ export const BUDGETS: Record<Profile, Budget> = {
     erasures: 256 * MiB,
     consents: 512 * MiB,
     deadLetters: 128 * MiB,
+    sockets: 48 * MiB,
     kv: 16 * MiB,
   },
   server: {
@@ -80,6 +89,7 @@ export const BUDGETS: Record<Profile, Budget> = {
     erasures: 2 * GiB,
     consents: 8 * GiB,
     deadLetters: 2 * GiB,
+    sockets: 48 * MiB,
     kv: 64 * MiB,
   },
   cluster: {
@@ -93,6 +103,7 @@ export const BUDGETS: Record<Profile, Budget> = {
     erasures: 8 * GiB,
     consents: 32 * GiB,
     deadLetters: 8 * GiB,
+    sockets: 48 * MiB,
     kv: 64 * MiB,
   },
 };
@@ -166,6 +177,21 @@ export function streamSpecs(profile: Profile, laneCount: number = LANE_COUNT): S
       duplicateWindowMs: 2 * MINUTE,
       discard: "old",
       description: "automatic answers about topics, with model, window and tokens: NDJSON frames",
+    },
+    {
+      name: "SOCKETS",
+      subjects: [subjects.allSocketSessions()],
+      owner: "edge",
+      // Longer than a session is kept: clocks of two hosts differ.
+      maxAgeMs: 2 * MINUTE,
+      maxBytes: budget.sockets,
+      // 500 subscriptions, each to a feed of its own, with the longest topics.
+      maxMsgBytes: 384 * KiB,
+      duplicateWindowMs: 2 * MINUTE,
+      discard: "old",
+      newestOnly: true,
+      inMemory: true,
+      description: "what `/ws` sockets listened to that named a session",
     },
     {
       name: "ERASURES",

@@ -40,6 +40,10 @@ describe("subjects", () => {
     expect(subjects.deadLetters(v.service)).toBe(v.subject);
     expect(parseSubject(v.subject)).toEqual({ kind: "dead_letter", service: v.service });
   });
+  it.each(vectors.socketSessions)("socket session $subject, both directions", (v) => {
+    expect(subjects.socketSession(v.key)).toBe(v.subject);
+    expect(parseSubject(v.subject)).toEqual({ kind: "socket_session", key: v.key });
+  });
   it("requests and presence", () => {
     expect(subjects.laneRequest("visits", 3, "context")).toBe("rpc.visits.3.context");
     expect(subjects.serviceRequest("auth", "verify")).toBe("svc.auth.verify");
@@ -55,6 +59,7 @@ describe("subjects", () => {
     expect(() => subjects.serviceRequest(token, "verify")).toThrow(RangeError);
     expect(() => subjects.serviceRequest("auth", token)).toThrow(RangeError);
     expect(() => subjects.presence(token)).toThrow(RangeError);
+    expect(() => subjects.socketSession(token)).toThrow(RangeError);
   });
   it("parses by the lane count of the installation", () => {
     expect(parseSubject("visits.16", 32)).toEqual({ kind: "lane", family: "visits", lane: 16 });

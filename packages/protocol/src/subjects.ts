@@ -61,6 +61,16 @@ export const subjects = {
   serviceRequest(service: string, verb: string): string {
     return `svc.${safeToken(service)}.${safeToken(verb)}`;
   },
+  /**
+   * What one `/ws` session listens to. Its key is no id but a keyed hash; one subject per session makes the newest message the only one, and those
+   * are gone after minutes.
+   */
+  socketSession(key: string): string {
+    return `sockets.${safeToken(key)}`;
+  },
+  allSocketSessions(): string {
+    return "sockets.*";
+  },
   /** Core NATS heartbeat of an edge. */
   presence(edgeId: string): string {
     return `presence.${safeToken(edgeId)}`;
@@ -85,6 +95,7 @@ export type ParsedSubject =
   | { kind: "lane"; family: LanedFamily; lane: number }
   | { kind: "registry"; aggregate: RegistryAggregate; id: string }
   | { kind: "dead_letter"; service: string }
+  | { kind: "socket_session"; key: string }
   | { kind: "unknown" };
 
 const LANED: readonly string[] = [...INPUT_FAMILIES, ...OUTPUT_FAMILIES, "erasures", "consents"];
@@ -102,5 +113,6 @@ export function parseSubject(subject: string, laneCount: number = LANE_COUNT): P
     if (aggregate) return { kind: "registry", aggregate, id: third };
   }
   if (head === "dlq" && third === undefined && token.test(second)) return { kind: "dead_letter", service: second };
+  if (head === "sockets" && third === undefined && token.test(second)) return { kind: "socket_session", key: second };
   return { kind: "unknown" };
 }

@@ -6,6 +6,7 @@ const MiB = 1024 * 1024;
 
 export const EdgeEnv = z.object({
   NATS_CONNECT_TIMEOUT_MS: envNumber(100, 600_000).default(30_000).describe("How long a starting service waits for NATS, ms"),
+  NATS_REPLICAS: envNumber(1, 5).default(1).describe("Replicas of the streams this service creates; 3 on a cluster"),
   TRUSTED_PROXIES: envList().default([]).describe("Addresses or CIDR blocks whose X-Forwarded-For is believed"),
   UPGRADE_URL: z.url().default("https://headwater.example/plans").describe("Where a caller with too low a plan is sent"),
   FEED_HEARTBEAT_MS: envNumber(20, 600_000).default(30_000).describe("Signals Feed: interval of ping frames, ms"),

@@ -1,7 +1,7 @@
 /**
  * Composition root of the edge.
  * Consumes: SIGNALS, TOPICS and ANALYSES (one ordered reader each, only while a socket wants it), REGISTRY (keys, tenants, sessions, feeds).
- * Produces: presence on core NATS, calls to intelligence, dead letters.
+ * Produces: presence on core NATS, calls to intelligence, dead letters, SOCKETS (what sockets listen to that named a session; read back too).
  * Stores: nothing; a hot tail of frames in memory. Owns: handshakes, fan-out, cursors, backpressure.
  * Must never: hold a business rule, parse a wire line, open a database connection, wait for one socket before serving another.
  */
@@ -14,11 +14,13 @@ import {
   createLlmClient,
   createPublisher,
   createSharedLimiter,
+  ensureStreams,
   openRegistry,
   publishDeadLetter,
   type SessionVerification,
   type SharedLimiter,
 } from "@headwater/messaging";
+import { streamSpecs } from "@headwater/protocol";
 import { combineHealth, createClientAddress, createClientScheme, type Deps, ResourceStack, type Service } from "@headwater/runtime";
 import { Registry } from "prom-client";
 import { createProcessLimiter } from "./adapters/connection-limiter.ts";
@@ -29,6 +31,7 @@ import { startPresence, type SurfacePresence } from "./adapters/presence.ts";
 import { QueueBudget } from "./adapters/queue-budget.ts";
 import { Resumer } from "./adapters/resume.ts";
 import { settleHub } from "./adapters/settle.ts";
+import { createSocketSessionStore } from "./adapters/socket-session-store.ts";
 import { createStreamLog } from "./adapters/stream-log.ts";
 import { SweepWheel } from "./adapters/sweep-wheel.ts";
 import type { EdgeConfig } from "./config.ts";
@@ -74,6 +77,9 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
   try {
     const nats = await connectService(deps, config.NATS_CONNECT_TIMEOUT_MS);
     stack.defer(() => nats.drain());
+    const ownStreams = streamSpecs(deps.profile).filter((spec) => spec.owner === "edge");
+    const ensureOwnStreams = () => ensureStreams(nats, ownStreams, { replicas: config.NATS_REPLICAS });
+    await ensureOwnStreams();
     await bindStreams(nats, [SIGNALS_STREAM, TOPICS_STREAM, ANALYSES_STREAM, "REGISTRY"], { withinMs: config.NATS_CONNECT_TIMEOUT_MS });
     const registry = await openRegistry(nats, { aggregates: ["tenant", "key", "site", "session", "feed"], log });
     stack.defer(() => registry.stop());
@@ -171,9 +177,14 @@ export async function startEdge(config: EdgeConfig, deps: EdgeDeps): Promise<Ser
       origins: config.CORS_ORIGIN,
       pingMs: config.WS_PING_MS,
       llm: createLlmPort(createLlmClient(nats, { clock, log }), log),
+      sessionStore: createSocketSessionStore({
+        nats,
+        publisher,
+        secret: deps.secrets.cursorKey,
+        ensureStream: ensureOwnStreams,
+      }),
       log,
-      nowMs,
-      monotonicMs,
+      clock,
       onPresence: () => presence.changed(),
     });
     stack.defer(() => feeds.stop());

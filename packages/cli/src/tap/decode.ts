@@ -10,7 +10,7 @@ export interface TapEvent {
   seq: number;
   /** When the broker stored it, ms. */
   timeMs: number;
-  kind: "labeled" | "visit" | "feed_message" | "feed_frame" | "registry" | "privacy" | "dead_letter" | "undecodable";
+  kind: "labeled" | "visit" | "feed_message" | "feed_frame" | "registry" | "privacy" | "socket_session" | "dead_letter" | "undecodable";
   tenantId?: string;
   siteId?: string;
   visitorId?: string;
@@ -101,6 +101,8 @@ function fromLine(message: Stored, line: string, parsed: ReturnType<typeof parse
       const tenantId = parsed.aggregate === "tenant" ? parsed.id : data["tenantId"];
       return { ...base(message, "registry"), ...optional("tenantId", tenantId), ...optional("type", body["type"]), body };
     }
+    case "socket_session":
+      return { ...base(message, "socket_session"), body };
     case "dead_letter":
       return { ...base(message, "dead_letter"), ...optional("type", body["reason"]), body };
     case "lane": {

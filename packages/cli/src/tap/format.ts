@@ -45,6 +45,7 @@ function detail(event: TapEvent): string {
     const payload = isObject(body["payload"]) ? body["payload"] : {};
     return JSON.stringify(payload["data"] ?? payload["analysis"] ?? payload["answer"] ?? payload["status"] ?? payload["error"] ?? null);
   }
+  if (event.kind === "socket_session") return JSON.stringify(body["feeds"] ?? null);
   if (event.kind === "dead_letter") return JSON.stringify(body["origin"] ?? null);
   return event.kind === "privacy" ? JSON.stringify(body) : "";
 }

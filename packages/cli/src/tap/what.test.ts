@@ -12,6 +12,8 @@ describe("sourcesOf", () => {
     ["analyses.7", [{ stream: "ANALYSES", subject: "analyses.7" }]],
     ["feeds.3", [{ stream: "FEEDS_3" }]],
     ["visits.3", [{ stream: "VISITS_3" }]],
+    ["sockets", [{ stream: "SOCKETS" }]],
+    ["sockets.k1", [{ stream: "SOCKETS", subject: "sockets.k1" }]],
     ["registry", [{ stream: "REGISTRY" }]],
     ["registry.key.>", [{ stream: "REGISTRY", subject: "registry.key.>" }]],
     ["dlq", [{ stream: "DLQ" }]],

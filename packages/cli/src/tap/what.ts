@@ -14,6 +14,7 @@ const ALIASES: Record<string, string> = {
   feeds: subjects.allLanes("feeds"),
   topics: subjects.allLanes("topics"),
   analyses: subjects.allLanes("analyses"),
+  sockets: subjects.allSocketSessions(),
   registry: subjects.allRegistry(),
   erasures: subjects.allLanes("erasures"),
   consents: subjects.allLanes("consents"),

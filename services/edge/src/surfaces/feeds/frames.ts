@@ -22,7 +22,8 @@ export const socketFrames = {
   resumed: '{"type":"resumed","payload":{}}',
   invalidJson: frame("error", { message: SOCKET_ERRORS.invalid_json }),
   unknownEvent: frame("error", { message: SOCKET_ERRORS.unknown_event }),
-  authenticated: (userId: string, authType: "apikey" | "jwt"): string => frame("authenticated", { userId, authType }),
+  authenticated: (userId: string, authType: "apikey" | "jwt", session?: { sessionId: string; restored: number }): string =>
+    frame("authenticated", { userId, authType, ...session }),
   registered: (userId: string): string => frame("registration-success", { userId, message: "connected" }),
   subscribed: (feedId: string, topic: string | undefined, type: SubscriptionType, isTopicFeed: boolean): string =>
     frame("subscription-success", { feedId, topic, type, ...(isTopicFeed ? { note: TOPIC_FEED_NOTE } : {}) }),

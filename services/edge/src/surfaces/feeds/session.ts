@@ -8,6 +8,7 @@ import { mayDo, maySee, owns, type SocketIdentity, type SocketOperation, type So
 import { type Echo, parseSocketMessage, type SocketMessage, type SocketRequest, topicText } from "../../domain/socket-message.ts";
 import type { Session } from "../../surface.ts";
 import { type ErrorType, socketFrames } from "./frames.ts";
+import type { KeptSession } from "./kept-session.ts";
 import { type AnswerStyle, GENERAL_QUESTION, QUESTION_ERRORS, Questions } from "./questions.ts";
 import type { FeedFacts, SocketContext } from "./socket-context.ts";
 import { SubscriptionRequests } from "./subscription-requests.ts";
@@ -59,6 +60,7 @@ export class SocketSession implements Session {
   readonly #released: (session: SocketSession) => void;
   #state: SocketState = { kind: "anonymous" };
   #releaseSlot: (() => void) | undefined;
+  #kept: KeptSession | undefined;
   #inbox: string[] = [];
   #isBusy = false;
   #failedAuthentications = 0;
@@ -79,6 +81,7 @@ export class SocketSession implements Session {
     this.#origin = opened.origin;
     this.#released = opened.released;
     this.#pingAtMs = opened.atMs;
+    subscriptions.watch(() => this.#kept?.changed());
   }
 
   get identity(): SocketIdentity | undefined {
@@ -107,6 +110,7 @@ export class SocketSession implements Session {
     if (identity && this.#c.nowMs() >= identity.expiresAtMs) {
       return this.revoke(identity.authType === "jwt" ? SOCKET_ERRORS.invalid_token : SOCKET_ERRORS.invalid_key);
     }
+    this.#kept?.sweep();
     if (nowMs - this.#pingAtMs < this.#c.pingMs) return undefined;
     // A client that takes what we send is alive, though its pong may have to wait behind a backlog.
     if (this.#connection.bufferedBytes > 0 && this.#connection.progressAtMs > this.#pingAtMs) this.#missedPings = 0;
@@ -123,6 +127,8 @@ export class SocketSession implements Session {
   onClosed(): void {
     this.#inbox = [];
     this.#questions.cancelAll();
+    // Before there is nothing left to keep.
+    this.#endKept("kept");
     this.#requests.close();
     this.#releaseSlot?.();
     this.#releaseSlot = undefined;
@@ -256,12 +262,43 @@ export class SocketSession implements Session {
       this.#releaseSlot = result.release;
     }
     const before = this.identity;
-    this.#state = { kind: "authenticated", identity: result.identity };
-    this.#say(socketFrames.authenticated(result.identity.userId, result.identity.authType));
-    // Answers to the former identity's questions are not the new one's.
-    if (before && before.userId !== result.identity.userId) this.#questions.endWhere(() => true, SOCKET_ERRORS.forbidden);
-    this.#dropForbidden();
-    return undefined;
+    const { identity } = result;
+    this.#state = { kind: "authenticated", identity };
+    const welcome = (session?: { sessionId: string; restored: number }): undefined => {
+      this.#say(socketFrames.authenticated(identity.userId, identity.authType, session));
+      // Answers to the former identity's questions are not the new one's.
+      if (before && before.userId !== identity.userId) this.#questions.endWhere(() => true, SOCKET_ERRORS.forbidden);
+      this.#dropForbidden();
+    };
+    const { sessionId } = payload;
+    if (sessionId !== undefined) return this.#keep(identity, sessionId, (restored) => welcome({ sessionId, restored }));
+    // What is listened to from now on is another account's.
+    if (this.#kept && this.#kept.key !== this.#c.sessions.keyOf(identity, this.#kept.sessionId)) this.#endKept("kept");
+    return welcome();
+  }
+
+  /** Subscriptions are kept under this name from now on; what the account left there less than a minute ago comes back. */
+  async #keep(identity: SocketIdentity, sessionId: string, welcome: (restored: number) => void): Promise<void> {
+    const { sessions } = this.#c;
+    if (this.#kept?.key === sessions.keyOf(identity, sessionId)) return welcome(0);
+    // Another name of the same account is the same session under it; another account leaves its own behind.
+    const isRenamed = this.#kept !== undefined && this.#kept.key === sessions.keyOf(identity, this.#kept.sessionId);
+    this.#endKept(isRenamed ? "forgotten" : "kept");
+    const kept = sessions.open(identity, sessionId, () => this.subscriptions.listened);
+    this.#kept = kept;
+    const found = await kept.claim();
+    if (!this.#connection.isOpen) return undefined;
+    if (!found) {
+      welcome(0);
+      return kept.changed();
+    }
+    await this.#requests.restore(found, welcome);
+    return kept.restored();
+  }
+
+  #endKept(how: "kept" | "forgotten"): void {
+    this.#kept?.end(how);
+    this.#kept = undefined;
   }
 
   #register({ payload, echo }: SocketRequest<"register-user">): undefined {

@@ -2,6 +2,7 @@
 import type { SocketClose } from "@headwater/protocol";
 import type { Logger } from "@headwater/runtime";
 import type { RegisteredAccess, SocketIdentity } from "../../domain/socket-access.ts";
+import type { KeptSessions } from "./kept-session.ts";
 import type { LlmPort } from "./llm-port.ts";
 import type { DataStart } from "./subscriptions.ts";
 
@@ -32,6 +33,7 @@ export interface SocketContext {
   anonymousSubscriptions: number;
   pingMs: number;
   llm: LlmPort;
+  sessions: Pick<KeptSessions, "open" | "keyOf">;
   log: Logger;
   nowMs: () => number;
   feed(feedId: string): FeedFacts | undefined;
@@ -45,6 +47,8 @@ export interface SocketContext {
 }
 
 export interface StartWish {
+  /** It flowed before, and nobody knows how far. Goes before the others. */
+  isLost?: true;
   cursor?: string | undefined;
   since?: number | string | undefined;
 }

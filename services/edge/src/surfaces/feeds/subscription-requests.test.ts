@@ -3,6 +3,7 @@ import { PLAN_LIMITS } from "@headwater/protocol";
 import { describe, expect, it } from "vitest";
 import type { SocketState } from "../../domain/socket-access.ts";
 import { parseSocketMessage } from "../../domain/socket-message.ts";
+import type { Listened } from "./kept-session.ts";
 import type { FeedFacts, StartWish } from "./socket-context.ts";
 import { type Listening, type Subscribe, SubscriptionRequests } from "./subscription-requests.ts";
 import type { DataStart } from "./subscriptions.ts";
@@ -223,5 +224,119 @@ describe("where data begins", () => {
     w.start = undefined;
     await w.requests.subscribe(request("subscribe-feed", { feedId: "routed", since: 5 }));
     expect(w.said.at(-1)).toBe(failure({ error: "service unavailable", feedId: "routed" }));
+  });
+});
+
+describe("what an earlier socket of the session listened to", () => {
+  const plain = { id: "plain", raw: true, llm: true, topics: [], dataTopics: [] };
+  const routed = { id: "routed", raw: false, llm: false, topics: [] as string[], dataTopics: ["A"] };
+  const restore = (w: ReturnType<typeof world>, feeds: Listened["feeds"], cursors = false) =>
+    w.requests.restore({ cursors, feeds }, (count) => void w.said.push(`restored ${count}`));
+
+  it("is subscribed after the number of it is told; data begins where nobody knows", async () => {
+    const w = world();
+    await restore(w, [plain, routed], true);
+    expect(w.said).toEqual([
+      "restored 3",
+      "cursors",
+      success({ feedId: "plain", type: "feed-data" }),
+      "+plain|raw",
+      success({ feedId: "plain", type: "llm-only" }),
+      "+plain|llm",
+      success({ feedId: "routed", topic: "A", type: "topic" }),
+      "+routed|topic A",
+      "+routed|topic A|data",
+    ]);
+    expect([w.wishes, w.held()]).toEqual([
+      [{ isLost: true }, { isLost: true }],
+      [1, 1],
+    ]);
+    expect([w.keys.get("plain|raw"), w.keys.get("routed|topic A|data")]).toEqual([START, START]);
+  });
+
+  it("begins at the cursor of resume, which is asked for once per feed", async () => {
+    const w = world();
+    w.requests.resume("r");
+    await restore(w, [{ ...routed, topics: ["C"], dataTopics: ["A", "B"] }]);
+    expect(w.wishes).toEqual([{ cursor: "r", since: undefined }]);
+    expect(["A", "B"].map((topic) => w.keys.get(`routed|topic ${topic}|data`))).toEqual([START, START]);
+    expect([w.keys.has("routed|topic C"), w.keys.has("routed|topic C|data")]).toEqual([true, false]);
+  });
+
+  it("is judged as of now: scope, visibility, topics, number", async () => {
+    const w = world();
+    w.feeds.set("private", { tenantId: "other", isPublic: false, enableTopicRouting: false, bufferTtlMinutes: 30 });
+    w.whileHolding = () => {
+      const { identity } = login;
+      w.state = { ...login, identity: { ...identity, authType: "apikey", scopes: ["websocket:subscribe", "websocket:topic"] } };
+      return true;
+    };
+    await restore(w, [
+      { ...plain, dataTopics: ["X"] },
+      { ...plain, id: "private", llm: false },
+      { ...routed, dataTopics: ["A", "B", "C"] },
+    ]);
+    expect(w.said.filter((text) => !text.startsWith("+"))).toEqual([
+      "restored 3",
+      success({ feedId: "plain", type: "feed-data" }),
+      failure({ error: "insufficient permissions", feedId: "plain" }),
+      failure({ error: "topic routing not enabled", feedId: "plain", topic: "X" }),
+      failure({ error: "feed not found", feedId: "private" }),
+      success({ feedId: "routed", topic: "A", type: "topic" }),
+      success({ feedId: "routed", topic: "B", type: "topic" }),
+      failure({ error: "too many subscriptions", feedId: "routed", topic: "C" }),
+    ]);
+  });
+
+  it("is not told where the socket has it already", async () => {
+    const w = world();
+    await w.requests.subscribe(request("subscribe-all", { feedId: "plain" }));
+    await w.requests.subscribe(request("subscribe-topic", { feedId: "routed", topic: "A" }));
+    w.said.length = 0;
+    // Data of a topic is new.
+    await restore(w, [plain, { ...routed, topics: ["A"], dataTopics: [] }, routed]);
+    expect(w.said.filter((text) => !text.startsWith("+"))).toEqual([
+      "restored 1",
+      success({ feedId: "routed", topic: "A", type: "topic" }),
+    ]);
+  });
+
+  it.each(["topics", "analyses"])("is refused as far as %s cannot be read, which is asked once", async (away) => {
+    const w = world();
+    const asked: string[] = [];
+    w.whileHolding = (log) => {
+      asked.push(log);
+      return log !== away;
+    };
+    await restore(w, [plain, routed]);
+    const refused = away === "topics" ? ["plain", "plain", "routed"] : ["plain", "routed"];
+    expect(w.said[0]).toBe(`restored ${3 - refused.length}`);
+    expect(w.said.filter((text) => text.includes("service unavailable")).length).toBe(refused.length);
+    expect(asked.length).toBeLessThanOrEqual(2);
+    expect(w.held()).toEqual(away === "topics" ? [0, 0] : [1, 0]);
+  });
+
+  it("is refused where nobody can tell the beginning", async () => {
+    const w = world();
+    w.start = undefined;
+    await restore(w, [plain, routed]);
+    expect(w.said.filter((text) => !text.startsWith("+"))).toEqual([
+      "restored 1",
+      failure({ error: "service unavailable", feedId: "plain" }),
+      success({ feedId: "plain", type: "llm-only" }),
+      failure({ error: "service unavailable", feedId: "routed", topic: "A" }),
+    ]);
+    expect(w.wishes.length).toBe(1);
+  });
+
+  it("of a socket that closes meanwhile is neither told nor kept", async () => {
+    const w = world();
+    w.whileHolding = () => {
+      w.connection.isOpen = false;
+      w.requests.close();
+      return true;
+    };
+    await restore(w, [plain, routed]);
+    expect([w.said, w.held(), w.keys.size]).toEqual([[], [0, 0], 0]);
   });
 });

@@ -5,8 +5,9 @@
 import { SOCKET_ERRORS } from "@headwater/protocol";
 import type { WsConnection } from "../../adapters/ws-connection.ts";
 import { mayDo, maySee, type SocketState } from "../../domain/socket-access.ts";
-import { type Echo, type SocketRequest, topicText } from "../../domain/socket-message.ts";
+import { type Echo, parseSocketMessage, type SocketMessage, type SocketRequest, topicText } from "../../domain/socket-message.ts";
 import { type ErrorType, socketFrames } from "./frames.ts";
+import { type Listened, requestsOf } from "./kept-session.ts";
 import type { SocketContext, StartWish } from "./socket-context.ts";
 import type { DataStart, SocketSubscriptions } from "./subscriptions.ts";
 
@@ -66,6 +67,72 @@ export class SubscriptionRequests {
     return this.#subscribeLater(message, wish);
   }
 
+  /**
+   * Subscribes to what an earlier socket of the session listened to, as if it were asked for now. Data begins at the cursor of `resume`, or with a
+   * gap: how far the earlier one came is not known here.
+   * @param announce called once, before anything of it is told, with the number that succeeds; not when the socket closes first
+   */
+  async restore(kept: Listened, announce: (count: number) => void): Promise<void> {
+    this.#isSubscribing = true;
+    try {
+      const wanted = requestsOf(kept.feeds).flatMap((request) => {
+        const message = parseSocketMessage(JSON.stringify(request));
+        // Another version's record may hold what is no request here.
+        return message.kind === "message" && isSubscribe(message) ? [message] : [];
+      });
+      const isReady = await this.#holdLogsOfAll(wanted);
+      const starts = await this.#startsOf(wanted.filter(isReady));
+      if (!this.#connection.isOpen) return;
+      let planned = 0;
+      const steps = wanted.flatMap((message) => {
+        const added = this.#newSubscriptions(message);
+        const wish = this.#startWish(message, true);
+        // It has it already.
+        if (added === 0 && !wish) return [];
+        const problem = this.#problem(message, planned);
+        const start = wish ? starts.get(message.payload.feedId) : undefined;
+        if (problem === undefined && (!isReady(message) || (wish && !start)))
+          return [{ message, problem: SOCKET_ERRORS.unavailable, start }];
+        if (problem === undefined) planned += added;
+        return [{ message, problem, start }];
+      });
+      announce(steps.filter(({ problem }) => problem === undefined).length);
+      if (kept.cursors) this.#subscriptions.useCursors();
+      for (const { message, problem, start } of steps) {
+        if (problem === undefined) this.#begin(message, start);
+        else this.#fail("subscription-error", problem, message.echo);
+      }
+    } finally {
+      this.#isSubscribing = false;
+      this.releaseIdleLogs();
+    }
+  }
+
+  /** Asks once per log, however many wait for it. */
+  async #holdLogsOfAll(messages: readonly Subscribe[]): Promise<(message: Subscribe) => boolean> {
+    const plain = messages.find((message) => !wantsAnalyses(message));
+    const analyses = messages.find(wantsAnalyses);
+    const hasPlain = plain !== undefined && (await this.#holdLogs(plain));
+    const hasAnalyses = analyses !== undefined && (await this.#holdLogs(analyses));
+    return (message) => (wantsAnalyses(message) ? hasAnalyses : hasPlain);
+  }
+
+  /** By feed: the cursor of `resume` is good for one. Those that cannot be told are absent. */
+  async #startsOf(messages: readonly Subscribe[]): Promise<Map<string, DataStart>> {
+    const starts = new Map<string, DataStart>();
+    for (const message of messages) {
+      const { feedId } = message.payload;
+      const wish = this.#startWish(message, true);
+      const feed = this.#c.feed(feedId);
+      if (!wish || !feed || starts.has(feedId)) continue;
+      const start = await this.#c.planStart(feedId, wish, feed);
+      // Nobody waits for every feed in turn when the broker is away.
+      if (!start) break;
+      starts.set(feedId, start);
+    }
+    return starts;
+  }
+
   #holdsAll(message: Subscribe): boolean {
     return this.#holdsTopics && (this.#holdsAnalyses || !wantsAnalyses(message));
   }
@@ -91,7 +158,7 @@ export class SubscriptionRequests {
     }
     if (!this.#connection.isOpen) return undefined;
     // The world went on while we waited.
-    const problem = mayDo(this.#state(), message.type, this.#c.registeredAccess) ? this.#refusal(message) : SOCKET_ERRORS.forbidden;
+    const problem = this.#problem(message);
     return problem === undefined ? this.#begin(message, start ?? undefined) : this.#fail("subscription-error", problem, message.echo);
   }
 
@@ -110,14 +177,19 @@ export class SubscriptionRequests {
     return true;
   }
 
-  #refusal(message: Subscribe): string | undefined {
+  #problem(message: Subscribe, planned?: number): string | undefined {
+    return mayDo(this.#state(), message.type, this.#c.registeredAccess) ? this.#refusal(message, planned) : SOCKET_ERRORS.forbidden;
+  }
+
+  /** @param planned subscriptions that come before it */
+  #refusal(message: Subscribe, planned = 0): string | undefined {
     const { feedId } = message.payload;
     const feed = this.#c.feed(feedId);
     if (!feed || !maySee(this.#state(), feed)) return SOCKET_ERRORS.feed_not_found;
     if (message.type === "subscribe-topic" && !feed.enableTopicRouting) return SOCKET_ERRORS.no_topics;
     const state = this.#state();
     const limit = state.kind === "authenticated" ? state.identity.limits.feedSubscriptionsPerSocket : this.#c.anonymousSubscriptions;
-    return this.#subscriptions.count + this.#newSubscriptions(message) > limit ? SOCKET_ERRORS.too_many_subscriptions : undefined;
+    return this.#subscriptions.count + planned + this.#newSubscriptions(message) > limit ? SOCKET_ERRORS.too_many_subscriptions : undefined;
   }
 
   #newSubscriptions(message: Subscribe): number {
@@ -129,15 +201,19 @@ export class SubscriptionRequests {
     return raw + llm;
   }
 
-  /** Only for data that does not flow yet: a second copy of what was already sent would be no resume. */
-  #startWish(message: Subscribe): StartWish | undefined {
+  /**
+   * Only for data that does not flow yet: a second copy of what was already sent would be no resume.
+   * @param isRestored it flowed on an earlier socket
+   */
+  #startWish(message: Subscribe, isRestored = false): StartWish | undefined {
     const { feedId } = message.payload;
     if (message.type === "subscribe-llm") return undefined;
     if (message.type === "subscribe-topic") {
       if (!wantsData(message) || this.#subscriptions.hasTopicData(feedId, topicText(message.payload.topic))) return undefined;
     } else if (this.#subscriptions.hasRaw(feedId)) return undefined;
     const { cursor = this.#resumeCursor, since } = message.payload;
-    return cursor === undefined && since === undefined ? undefined : { cursor, since };
+    if (cursor !== undefined || since !== undefined) return { cursor, since };
+    return isRestored ? { isLost: true } : undefined;
   }
 
   #begin(message: Subscribe, start: DataStart | undefined): undefined {
@@ -202,6 +278,10 @@ export class SubscriptionRequests {
   #fail(type: ErrorType, error: string, echo: Echo): undefined {
     this.#connection.sendText(socketFrames.error(type, error, echo));
   }
+}
+
+function isSubscribe(message: Extract<SocketMessage, { kind: "message" }>): message is Subscribe {
+  return message.type.startsWith("subscribe-");
 }
 
 /** Everything but raw data alone comes with automatic answers. */

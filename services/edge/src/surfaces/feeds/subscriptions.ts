@@ -12,6 +12,7 @@ import { type Lineage, type Outlet, Subscriber, type SubscriberHooks, type View 
 import type { WsConnection } from "../../adapters/ws-connection.ts";
 import type { StreamPosition } from "../../domain/position.ts";
 import { socketFrames } from "./frames.ts";
+import type { Listened } from "./kept-session.ts";
 import type { FeedViews } from "./view.ts";
 
 export interface SubscriptionContext {
@@ -140,6 +141,7 @@ export class SocketSubscriptions {
   readonly #connection: WsConnection;
   readonly #feeds = new Map<string, FeedEntry>();
   #view: View;
+  #changed: () => void = () => undefined;
   #count = 0;
   #analysesCount = 0;
 
@@ -187,6 +189,22 @@ export class SocketSubscriptions {
     return [...(this.#feeds.get(feedId)?.topics?.keys() ?? [])];
   }
 
+  /** All of it, with what makes it the same again. */
+  get listened(): Listened {
+    const feeds = [...this.#feeds].map(([id, { raw, llm, topics }]) => {
+      const entries = [...(topics ?? [])];
+      const named = (hasData: boolean): string[] =>
+        entries.flatMap(([topic, { data }]) => ((data !== undefined) === hasData ? [topic] : []));
+      return { id, raw: raw !== undefined, llm: llm !== undefined, topics: named(false), dataTopics: named(true) };
+    });
+    return { cursors: this.#view === this.#c.views.withCursor, feeds };
+  }
+
+  /** @param listener called when `listened` changes; replaces the one before */
+  watch(listener: () => void): void {
+    this.#changed = listener;
+  }
+
   addRaw(feedId: string, start?: DataStart): void {
     const entry = this.#entry(feedId);
     if (entry.raw) return;
@@ -210,7 +228,9 @@ export class SocketSubscriptions {
       entry.topics.set(topic, known);
       this.#counted(feedKeys.topic(feedId, topic), 1);
     }
-    if (withData) known.data ??= this.#flow(feedId, topic, start);
+    if (!withData || known.data) return;
+    known.data = this.#flow(feedId, topic, start);
+    this.#changed();
   }
 
   removeRaw(feedId: string): void {
@@ -255,6 +275,7 @@ export class SocketSubscriptions {
       if (entry.raw) this.#c.hub.setView(entry.raw.subscriber, this.#view);
       for (const { data } of entry.topics?.values() ?? []) if (data) this.#c.hub.setView(data.subscriber, this.#view);
     }
+    this.#changed();
   }
 
   #entry(feedId: string): FeedEntry {
@@ -310,6 +331,7 @@ export class SocketSubscriptions {
   #counted(key: string, change: 1 | -1): void {
     this.#count += change;
     this.#c.listening(key, change);
+    this.#changed();
   }
 
   #forgetIfEmpty(feedId: string, entry: FeedEntry): void {

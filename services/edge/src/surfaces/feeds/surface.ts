@@ -4,10 +4,11 @@
  */
 import type { RegistryView } from "@headwater/messaging";
 import { FeedRecord, KeyRecord, PLAN_LIMITS, type RegistryRecord, ROUTES, SOCKET_CLOSE } from "@headwater/protocol";
-import type { Logger } from "@headwater/runtime";
+import type { Clock, Logger } from "@headwater/runtime";
 import type { CursorSeal } from "../../adapters/cursor-seal.ts";
 import type { StreamHub } from "../../adapters/hub.ts";
 import type { SurfacePresence } from "../../adapters/presence.ts";
+import type { SocketSessionStore } from "../../adapters/socket-session-store.ts";
 import type { Resumer } from "../../adapters/resume.ts";
 import { planStart } from "../../adapters/resume-plan.ts";
 import { SURFACE_CODES } from "../../domain/cursor.ts";
@@ -18,6 +19,7 @@ import { sinceMsOf } from "../../domain/socket-message.ts";
 import type { StreamLog } from "../../ports.ts";
 import type { Admission, HandshakeRequest, Surface, SurfaceLimits } from "../../surface.ts";
 import { identify, type IdentifyOptions, revokedText, whyRevoked } from "./identify.ts";
+import { KeptSessions } from "./kept-session.ts";
 import type { LlmPort } from "./llm-port.ts";
 import { SocketSession } from "./session.ts";
 import type { FeedFacts, FeedLog, SocketContext, StartWish } from "./socket-context.ts";
@@ -39,9 +41,9 @@ export interface FeedsSurfaceOptions extends IdentifyOptions {
   origins: readonly string[];
   pingMs: number;
   llm: LlmPort;
+  sessionStore: SocketSessionStore;
   log: Logger;
-  nowMs: () => number;
-  monotonicMs: () => number;
+  clock: Clock;
   /** What the sockets listen to changed. */
   onPresence: () => void;
 }
@@ -65,6 +67,7 @@ export class FeedsSurface implements Surface {
   readonly #o: FeedsSurfaceOptions;
   /** One for all sockets. */
   readonly #context: SocketContext;
+  readonly #keptSessions: KeptSessions;
   readonly #subscriptionContext: SubscriptionContext;
   readonly #sessions = new Set<SocketSession>();
   readonly #released = (session: SocketSession): void => void this.#sessions.delete(session);
@@ -74,14 +77,16 @@ export class FeedsSurface implements Surface {
   constructor(options: FeedsSurfaceOptions) {
     this.#o = options;
     this.limits = options.limits;
-    const { hub, analyses } = options;
+    const { hub, analyses, clock, log } = options;
+    this.#keptSessions = new KeptSessions({ store: options.sessionStore, clock, log });
     this.#context = {
       registeredAccess: options.registeredAccess,
       anonymousSubscriptions: PLAN_LIMITS.free.feedSubscriptionsPerSocket,
       pingMs: options.pingMs,
       llm: options.llm,
-      log: options.log,
-      nowMs: options.nowMs,
+      sessions: this.#keptSessions,
+      log,
+      nowMs: () => clock.now(),
       feed: (feedId) => this.#feed(feedId),
       identify: (credential, socket) => identify(options, credential, socket),
       hold: (log) => this.#hold(log),
@@ -98,8 +103,9 @@ export class FeedsSurface implements Surface {
     this.#stopWatching = options.registry.onChange((record) => this.#onRecord(record));
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#stopWatching();
+    await this.#keptSessions.stop();
   }
 
   presence(): SurfacePresence {
@@ -120,7 +126,7 @@ export class FeedsSurface implements Surface {
         const subscriptions = new SocketSubscriptions(this.#subscriptionContext, connection);
         const session = new SocketSession(this.#context, connection, subscriptions, {
           origin,
-          atMs: this.#o.monotonicMs(),
+          atMs: this.#o.clock.monotonicMs(),
           released: this.#released,
         });
         this.#sessions.add(session);
@@ -150,11 +156,12 @@ export class FeedsSurface implements Surface {
   }
 
   async #planStart(feedId: string, wish: StartWish, feed: FeedFacts): Promise<DataStart | null | undefined> {
-    const { hub, source, seal, log } = this.#o;
-    const context = { hub, source, nowMs: this.#o.nowMs(), replayMs: (feed.bufferTtlMinutes || DEFAULT_TTL_MINUTES) * MINUTE_MS };
+    const { hub, source, seal, clock, log } = this.#o;
+    const context = { hub, source, nowMs: clock.now(), replayMs: (feed.bufferTtlMinutes || DEFAULT_TTL_MINUTES) * MINUTE_MS };
     try {
       // Nobody can tell where the client was: it is told a gap and goes on with what comes.
       const unknown: DataStart = { from: hub.end, notBeforeMs: undefined, hasGap: true };
+      if (wish.isLost) return unknown;
       if (wish.cursor !== undefined) {
         const cursor = seal.open(feedCursorScope(feedId), wish.cursor, SURFACE_CODES.feeds);
         if (!cursor) return unknown;
