@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
-import { makeTempDir } from "@headwater/testkit";
+import { endWithParent, makeTempDir } from "@headwater/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { busyFactor } from "../fault/support/bar.ts";
 import { openFeed } from "../support/feed-client.ts";
@@ -86,6 +86,7 @@ it("runs the document's example subscriber, unchanged but for scheme and host", 
   const file = path.join(temp.dir, "subscribe.mjs");
   fs.writeFileSync(file, text.replace("ws://127.0.0.1:7210", system.url.replace("http", "ws")));
   const child = spawn(process.execPath, [file], { env: { ...process.env, CS_API_KEY: key("read") }, stdio: ["ignore", "pipe", "ignore"] });
+  endWithParent(child);
   const lines = await linesOf(child, 3);
   child.kill("SIGTERM");
   for (const line of lines) expect(JSON.parse(line)).toMatchObject({ type: "event" });
@@ -109,6 +110,7 @@ it("shows a topic of each recorded feed with the printed command", async () => {
       env: { ...process.env, PATH: `${path.dirname(process.execPath)}:${process.env["PATH"]}` },
       stdio: ["ignore", "pipe", "ignore"],
     });
+    endWithParent(child);
     const [line] = await linesOf(child, 1);
     child.kill("SIGTERM");
     expect(JSON.parse(line ?? "")).toMatchObject({ feedId: id, topic, data: expect.anything() });

@@ -1,6 +1,6 @@
 /** The operator's commands against the whole system, started as a user starts them: through the launcher, on the same host. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { makeTempDir } from "@headwater/testkit";
+import { endWithParent, makeTempDir } from "@headwater/testkit";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { npmStart, projectRoot, type StartedSystem } from "../support/npm-start.ts";
 
@@ -19,6 +19,7 @@ function follow(...args: string[]): {
   ended: Promise<{ code: number | null; errors: string }>;
 } {
   const child = spawn(process.execPath, [launcher, ...args], { ...options(), stdio: ["ignore", "pipe", "pipe"] });
+  endWithParent(child, { signal: "SIGTERM", withinMs: 5_000 });
   let out = "";
   let errors = "";
   const line = new Promise<string>((resolve) =>

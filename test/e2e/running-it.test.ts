@@ -123,15 +123,27 @@ it.each([["in one process"], ["per service", "--per-service"]])(
   120_000,
 );
 
+it("a supervisor that is killed takes its services and servers with it", async () => {
+  const dir = dataDir();
+  const system = await npmStart(["--port", "0", "--no-demo", "--per-service", "--data-dir", dir]);
+  const pids = pidsIn(dir);
+  expect(pids.size).toBe(9);
+  process.kill(pids.get("supervisor") ?? 0, "SIGKILL");
+  await system.exited;
+  for (const [name, pid] of pids) await until(`${name} is gone`, () => !exists(pid), 30_000);
+}, 120_000);
+
 it("starts after a supervisor that was killed, ends its orphans, keeps the data; refuses a second one", async () => {
   const dir = dataDir();
   const first = await npmStart(["--port", "0", "--data-dir", dir]);
   const key = /read key\s+(\w+)/.exec(first.output())?.[1] ?? "";
-  const pids = JSON.parse(fs.readFileSync(path.join(dir, "pids.json"), "utf8")) as { name: string; pid: number }[];
-  const pidOf = (name: string): number => pids.find((entry) => entry.name === name)?.pid ?? 0;
+  const pids = pidsIn(dir);
+  const pidOf = (name: string): number => pids.get(name) ?? 0;
 
   await expect(npmStart(["--port", "0", "--data-dir", dir])).rejects.toThrow(/in use by a running Headwater/);
 
+  // Who kills it may kill what watches it, too.
+  for (const watch of watchesOf(pidOf("supervisor"))) process.kill(watch, "SIGKILL");
   process.kill(pidOf("supervisor"), "SIGKILL");
   await first.exited;
   // Only the supervisor died: its children are orphans now.
@@ -159,6 +171,24 @@ it.each([
   expect(done.status).toBe(2);
   expect(done.stderr).toContain("npm start -- [options]");
 });
+
+/** Of the running system on a data directory, by name. */
+function pidsIn(dir: string): Map<string, number> {
+  // Replaced by rename, so it is whole whenever it can be read.
+  const entries = JSON.parse(fs.readFileSync(path.join(dir, "pids.json"), "utf8")) as { name: string; pid: number }[];
+  return new Map(entries.map(({ name, pid }) => [name, pid]));
+}
+
+/** The processes that end the children of `pid` when it is gone. */
+function watchesOf(pid: number): number[] {
+  const { stdout } = spawnSync("ps", ["-A", "-o", "pid=,ppid=,args="], { encoding: "utf8" });
+  const watches = stdout.split("\n").flatMap((line) => {
+    const [, child, parent] = /^\s*(\d+)\s+(\d+) .*end-with-parent/.exec(line) ?? [];
+    return Number(parent) === pid ? [Number(child)] : [];
+  });
+  if (watches.length === 0) throw new Error(`nobody watches ${pid}`);
+  return watches;
+}
 
 function exists(pid: number): boolean {
   try {

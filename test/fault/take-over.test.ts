@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import path from "node:path";
 import { freePort } from "@headwater/embedded";
 import { LANE_COUNT } from "@headwater/protocol";
-import { until } from "@headwater/testkit";
+import { endWithParent, until } from "@headwater/testkit";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { projectRoot } from "../support/npm-start.ts";
 import { nowUs } from "../support/monotonic.ts";
@@ -143,6 +143,7 @@ async function startScorer(crash: Record<string, string>): Promise<Extra> {
     },
     stdio: ["ignore", "pipe", "pipe"],
   });
+  endWithParent(child);
   let text = "";
   for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk) => (text = (text + String(chunk)).slice(-8_000)));
   return {

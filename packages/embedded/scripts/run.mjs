@@ -51,30 +51,58 @@ const env = {
   NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? path.join(root, "node_modules", ".cache", "compile"),
   PATH: [path.dirname(node), path.join(root, "node_modules", ".bin"), process.env.PATH].join(path.delimiter),
 };
+/** What to signal of each child. */
+const running = new Map();
+let isOver = false;
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, endAll);
+// npm does not always forward signals, and a killed npm tells nobody: when our parent is gone, so are we.
+const parent = process.ppid;
+setInterval(() => {
+  if (process.ppid !== parent) endAll();
+}, 500).unref();
 const failed = await runAll(plan.first ?? []);
+if (isOver) process.exit(1);
 if (failed.length > 0) {
   console.error(`failed: ${failed.join(", ")}`);
   process.exit(1);
 }
 const [, ...rest] = plan.run;
-const child = spawn(node, [...rest, ...args], { stdio: "inherit", env });
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill("SIGTERM"));
-// npm does not always forward signals, and a killed npm tells nobody: when our parent is gone, so are we.
-const parent = process.ppid;
-setInterval(() => {
-  if (process.ppid !== parent) child.kill("SIGTERM");
-}, 500).unref();
-child.on("exit", (code, signal) => process.exit(code ?? (signal ? 1 : 0)));
+start(node, [...rest, ...args], { stdio: "inherit" }, "TERM").on("exit", (code, signal) => process.exit(code ?? (signal ? 1 : 0)));
+
+function endAll() {
+  isOver = true;
+  for (const { target, signal } of running.values()) process.kill(target, `SIG${signal}`);
+}
+
+/** A child (detached: with all it starts) that ends when we do, however we do: the watch of packages/embedded/src/end-with-parent.ts. */
+function start(file, parameters, options, signal) {
+  const child = spawn(file, parameters, { env, ...options });
+  if (child.pid === undefined) return child;
+  const target = options.detached ? -child.pid : child.pid;
+  running.set(child, { target, signal });
+  child.on("exit", () => running.delete(child));
+  const script = path.join(root, "packages/embedded/scripts/end-with-parent.sh");
+  const watch = spawn("/bin/sh", [script, String(target), signal, "60"], {
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+    cwd: "/",
+  });
+  // Without a watch the child is as safe as its own care makes it.
+  for (const part of [watch, watch.stdin]) part.on("error", () => undefined).unref();
+  child.on("exit", () => watch.stdin.end("done\n"));
+  return child;
+}
 
 /** Runs steps two at a time (the reference machine has two cores); says how each went, returns the names of those that failed. */
 async function runAll(steps) {
   const failures = [];
   const queue = [...steps];
   const worker = async () => {
-    for (let step = queue.shift(); step !== undefined; step = queue.shift()) {
+    for (let step = queue.shift(); step !== undefined && !isOver; step = queue.shift()) {
       const [name, [file, ...rest]] = step;
       const started = Date.now();
       const { ok, output } = await captured(file === "node" ? node : file, rest);
+      if (isOver) return;
       console.log(`${ok ? "ok  " : "FAIL"} ${name} (${((Date.now() - started) / 1000).toFixed(1)} s)`);
       if (ok) continue;
       process.stdout.write(output);
@@ -88,7 +116,8 @@ async function runAll(steps) {
 function captured(file, args) {
   return new Promise((resolve) => {
     let output = "";
-    const step = spawn(file, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    // Launchers of the real thing, which would go on without them; they keep nothing that has to be put away.
+    const step = start(file, args, { detached: true, stdio: ["ignore", "pipe", "pipe"] }, "KILL");
     for (const stream of [step.stdout, step.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
     step.on("error", (error) => resolve({ ok: false, output: `${error.message}\n` }));
     step.on("close", (code) => resolve({ ok: code === 0, output }));

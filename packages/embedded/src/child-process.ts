@@ -1,8 +1,10 @@
 /**
  * A supervised child: started, watched for its ready sign, restarted when it dies unasked, stopped on demand.
- * Detached, so that a terminal's Ctrl-C reaches us first and we stop things in order. Tests: child-process.int.test.ts.
+ * Detached, so that a terminal's Ctrl-C reaches us first and we stop things in order; it ends when we are gone without having stopped it.
+ * Tests: child-process.int.test.ts, end-with-parent.int.test.ts of the test kit.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { endWithParent } from "./end-with-parent.ts";
 
 export interface ChildOptions {
   name: string;
@@ -55,6 +57,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
         stdio: options.ipc ? ["ignore", "pipe", "pipe", "ipc"] : ["ignore", "pipe", "pipe"],
       });
       child = started;
+      endWithParent(started, { signal: options.stopSignal, withinMs: options.stopWithinMs });
       options.onPid?.(started.pid);
       // Kept only until the child is ready, for the error text of a failed start.
       let startupText = "";

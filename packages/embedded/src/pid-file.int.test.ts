@@ -4,6 +4,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { endWithParent } from "./end-with-parent.ts";
 import { claimDataDir } from "./pid-file.ts";
 
 let dir: string;
@@ -32,6 +33,7 @@ async function run(code = ""): Promise<{ child: ChildProcess; pid: number }> {
     detached: true,
   });
   started.push(child);
+  endWithParent(child);
   await new Promise((resolve) => child.stdout?.once("data", resolve));
   if (child.pid === undefined) throw new Error("did not start");
   return { child, pid: child.pid };

@@ -1,4 +1,5 @@
 /** Real dependencies for tests and small helpers. Never imported by product code. */
+export { endWithParent } from "@headwater/embedded";
 export { type LlmBehaviour, type LlmServer, type LlmServerCall, type LlmServerOptions, startLlmServer } from "./llm-servers/llm-server.ts";
 export { type MovableClock, movableClock } from "./movable-clock.ts";
 export { collectingLogger, quietLogger } from "./quiet-logger.ts";

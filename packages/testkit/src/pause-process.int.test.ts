@@ -1,6 +1,7 @@
 /** A process whose every thread computes all the time is stopped when `pauseProcess` says so, and goes on afterwards. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { endWithParent } from "@headwater/embedded";
 import { afterEach, expect, it } from "vitest";
 import { pauseProcess, threadStates } from "./pause-process.ts";
 import { until } from "./until.ts";
@@ -12,6 +13,7 @@ for (let n = 0; n < 4; n++) new Worker(turn, { eval: true }).on("online", () => 
 `;
 
 const child = spawn(process.execPath, ["-e", BUSY], { stdio: ["ignore", "pipe", "inherit"] });
+endWithParent(child);
 afterEach(() => void child.kill("SIGKILL"));
 
 it.runIf(process.platform === "linux")("returns when no thread runs any more", async () => {

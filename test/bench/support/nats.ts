@@ -33,15 +33,11 @@ export async function startBenchNats(sync: SyncPolicy, env: NodeJS.ProcessEnv): 
     stopSignal: "SIGTERM",
     stopWithinMs: 10_000,
   });
-  // An interrupted bench leaves no server behind.
-  const abandon = (): void => void (child.pid === undefined || process.kill(child.pid, "SIGKILL"));
-  process.once("exit", abandon);
   return {
     url: `nats://127.0.0.1:${port}`,
     pid: child.pid ?? 0,
     version: binary.version,
     stop: async () => {
-      process.off("exit", abandon);
       await child.stop();
       fs.rmSync(dir, { recursive: true, force: true });
     },

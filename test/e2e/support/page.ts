@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { until } from "@headwater/testkit";
+import { endWithParent, until } from "@headwater/testkit";
 import { projectRoot } from "../../support/npm-start.ts";
 import { isObject } from "./feeds-system.ts";
 
@@ -77,6 +77,7 @@ export function runSocketExample(text: string): RunningExample {
     ["--require", path.join(import.meta.dirname, "frame-echo.cjs"), "--input-type=commonjs", "-e", text],
     { cwd, stdio: ["ignore", "pipe", "pipe"] },
   );
+  endWithParent(child);
   let out = "";
   let errors = "";
   child.stdout?.on("data", (chunk) => (out += String(chunk)));

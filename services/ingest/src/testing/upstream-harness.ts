@@ -15,7 +15,7 @@ import {
 } from "@headwater/protocol";
 import { createPublisher, ensureStreams, type Nats, openNats, openReader, type Publisher } from "@headwater/messaging";
 import { createSealer, ResourceStack, type Service, systemClock } from "@headwater/runtime";
-import { quietLogger, startNats, startUpstream, type TestNats, until, type UpstreamServer } from "@headwater/testkit";
+import { endWithParent, quietLogger, startNats, startUpstream, type TestNats, until, type UpstreamServer } from "@headwater/testkit";
 import { type IngestConfig, parseIngestConfig } from "../config.ts";
 import { type IngestOverrides, startIngest } from "../service.ts";
 
@@ -155,6 +155,7 @@ export async function startUpstreamHarness(options: Parameters<typeof startUpstr
         encryptionKey: ENCRYPTION_KEY,
       });
       const child = spawn(process.execPath, [file, settings], { stdio: ["ignore", "pipe", "inherit"] });
+      endWithParent(child);
       stack.defer(() => void child.kill("SIGKILL"));
       await new Promise<void>((resolve, reject) => {
         child.stdout.once("data", () => resolve());
