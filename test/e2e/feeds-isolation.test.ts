@@ -21,7 +21,7 @@ let other: Account;
 let me: Account;
 let myKey: string;
 /** Ids of the other account, by what they name. */
-const theirs = { feed: "", topicFeed: "", deletedFeed: "", key: "", signalsKey: "", session: "", category: "" };
+const theirs = { feed: "", topicFeed: "", deletedFeed: "", key: "", signalsKey: "", session: "", category: "", secret: "" };
 const sockets: Socket[] = [];
 
 interface Route {
@@ -66,6 +66,8 @@ beforeAll(async () => {
   theirs.session = memberOf(Array.isArray(sessions) ? sessions[0] : undefined, "_id");
   theirs.category = `c${MARK}`;
   await other.ok("POST", "/api/settings/user/categories", { key: theirs.category, label: MARK });
+  theirs.secret = `S_${MARK}`;
+  await other.ok("PUT", `/api/settings/user/secrets/${theirs.secret}`, { value: MARK });
 });
 afterAll(async () => {
   for (const socket of sockets) socket.cut();
@@ -80,6 +82,8 @@ function pairsOf(route: Route): [foreign: string, unknown: string][] {
   if (route.path.includes("/sessions/")) return [[theirs.session, randomId()]];
   if (route.path.includes("/api-keys/")) return [[theirs.key, randomId()], [theirs.signalsKey, randomId()]]; // biome-ignore format: one row
   if (route.path.startsWith("/v1/keys/")) return [[theirs.key, randomId()], [theirs.signalsKey, randomId()]]; // biome-ignore format: one row
+  // Names are free to everybody: to set one without a value is refused, or it would be the caller's own from then on.
+  if (route.path.includes("/secrets/")) return [[theirs.secret, `S_secret${randomBytes(6).toString("hex")}`]];
   if (route.path.startsWith("/api/settings/")) return [[theirs.category, `csecret${randomBytes(6).toString("hex")}`]];
   return [theirs.feed, theirs.topicFeed, theirs.deletedFeed].map((id) => [id, randomId()]);
 }
@@ -205,6 +209,7 @@ describe("REST", () => {
     expect(Array.isArray(apiKeys) && apiKeys.length).toBe(2);
     expect(await other.ok("GET", "/api/marketplace/subscriptions")).toMatchObject({ count: 3 });
     expect((await other.call("GET", "/api/settings/user/categories")).text).toContain(theirs.category);
+    expect((await other.call("GET", "/api/settings/user/secrets")).text).toContain(theirs.secret);
   });
 });
 

@@ -1,8 +1,9 @@
 /** Operations of `/api/marketplace`, `/api/settings`, `/api/tools` and filters. Requests are described by the schemas that validate them (src/api/marketplace.ts). */
-import { DATA_PATH_INVALID, TOPIC_FIELD_INVALID } from "../src/index.ts";
+import { DATA_PATH_INVALID, SECRET_UNKNOWN, TOPIC_FIELD_INVALID } from "../src/index.ts";
 import { type ApiOperation, type ApiRefusal, describeApi, inQuery } from "./openapi-api.ts";
 import type { Described } from "./openapi-parts.ts";
 
+const unknownSecret: ApiRefusal = { code: "SECRET_UNKNOWN", status: 400, message: `${SECRET_UNKNOWN}<name>` };
 const written: ApiRefusal[] = [
   "NAME_REQUIRED",
   "URL_INVALID",
@@ -15,6 +16,7 @@ const written: ApiRefusal[] = [
   "POLLING_INTERVAL_INVALID",
   { code: "DATA_PATH_INVALID", status: 400, message: `${DATA_PATH_INVALID}<reason>` },
   "FEED_TOO_LARGE",
+  unknownSecret,
 ];
 const owned: ApiRefusal[] = ["NOT_AUTHORIZED", "FEED_NOT_FOUND"];
 const limit = (most: number, byDefault: number) =>
@@ -81,7 +83,7 @@ const OPERATIONS: readonly ApiOperation[] = [
   },
   {
     method: "post", path: "/api/marketplace/test-feed", id: "testFeed", summary: "Connect once and show the first message; a failure is also answered 200",
-    auth: "session", body: "TestFeedBody", answer: "TestFeedAnswerBody",
+    auth: "session", body: "TestFeedBody", answer: "TestFeedAnswerBody", errors: [unknownSecret],
   },
   {
     method: "get", path: "/api/marketplace/examples", id: "listFeedExamples", summary: "Ready-made bodies for creating a feed", auth: "none",
@@ -131,6 +133,19 @@ const OPERATIONS: readonly ApiOperation[] = [
   {
     method: "get", path: "/api/settings/user/categories/check/{key}", id: "checkCategory", summary: "Whether a key is free", auth: "session",
     answer: "CategoryAvailableAnswer",
+  },
+  {
+    method: "get", path: "/api/settings/user/secrets", id: "listSecrets", summary: "Names of one's own secrets for upstreams; never a value",
+    auth: "session", answer: "UserSecretsAnswer",
+  },
+  {
+    method: "put", path: "/api/settings/user/secrets/{name}", id: "putSecret",
+    summary: "Set a secret; feeds that refer to it connect anew when its value is another one", auth: "session",
+    body: "PutSecretRequest", answer: "UserSecretAnswer", errors: ["FEED_TOO_LARGE", "SECRET_LIMIT_REACHED"],
+  },
+  {
+    method: "delete", path: "/api/settings/user/secrets/{name}", id: "deleteSecret", summary: "Delete a secret that no feed refers to", auth: "session",
+    answer: "DoneAnswer", errors: ["SECRET_NOT_FOUND", "SECRET_IN_USE"],
   },
   { method: "get", path: "/api/filters", id: "listFilters", summary: "Saved filters: none yet", auth: "none", answer: "NothingAnswer" },
   { method: "get", path: "/api/filter-presets", id: "listFilterPresets", summary: "Filter presets: none yet", auth: "none", answer: "NothingAnswer" },

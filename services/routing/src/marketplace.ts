@@ -11,6 +11,7 @@ import type { Registry } from "prom-client";
 import { feedDataRoutes } from "./adapters/feed-data-routes.ts";
 import { feedRoutes } from "./adapters/feed-routes.ts";
 import type { MarketplacePorts } from "./adapters/marketplace-ports.ts";
+import { secretRoutes } from "./adapters/secret-routes.ts";
 import { settingsRoutes } from "./adapters/settings-routes.ts";
 import { subscriptionRoutes } from "./adapters/subscription-routes.ts";
 
@@ -36,6 +37,7 @@ export function composeMarketplace({ config, deps, ports, credentials, limiter, 
   subscriptionRoutes(shell, ports);
   feedDataRoutes(shell, ports);
   settingsRoutes(shell, ports);
+  secretRoutes(shell, ports);
   shell.routes.use((error: unknown, _req: Request, _res: Response, next: NextFunction) => {
     if (!isDatabaseAway(error)) return next(error);
     next(new ApiError("SERVICE_UNAVAILABLE", { headers: { "Retry-After": "2" } }, { cause: error }));

@@ -2,8 +2,8 @@
  * Composition root of routing.
  * Consumes: FEEDS_<lane> (fold), REGISTRY (feeds at a position, tenants, ended sessions), `rpc.feeds.<lane>.*`.
  * Produces: topics.<lane>, registry.feed.<id> through the outbox, dlq.routing.
- * Stores: feeds, subscriptions, categories in PostgreSQL schema `routing`; lane snapshots in `lanes`. Owns: the stream TOPICS, every feed.
- * Must never: connect to an upstream, deliver to sockets, tell anybody but its owner a feed's credentials, or that a private feed exists.
+ * Stores: feeds, subscriptions, categories, secrets in PostgreSQL schema `routing`; lane snapshots in `lanes`. Owns: the stream TOPICS, every feed.
+ * Must never: connect to an upstream, deliver to sockets, tell anybody a secret, or anybody but its owner a feed's credentials or that a private feed exists.
  */
 import path from "node:path";
 import { LANES_MIGRATIONS, LANES_SCHEMA } from "@headwater/lanes";
@@ -32,7 +32,9 @@ import { createFeedVault } from "./adapters/feed-secrets.ts";
 import { FeedStore } from "./adapters/feed-store.ts";
 import { createTopicsPort, createUpstreamPort } from "./adapters/peers.ts";
 import { restateFeeds } from "./adapters/restate.ts";
+import { SecretStore } from "./adapters/secret-store.ts";
 import { SubscriptionStore } from "./adapters/subscription-store.ts";
+import { createSecretVault } from "./adapters/user-secrets.ts";
 import type { RoutingConfig } from "./config.ts";
 import { composeMarketplace } from "./marketplace.ts";
 import { startTopicLanes } from "./topics/index.ts";
@@ -66,7 +68,9 @@ export async function startRouting(config: RoutingConfig, deps: Deps): Promise<S
     stack.defer(() => registry.stop());
     const relay = relayFacts(nats, pool, deps, stack);
     const storeOptions = { pool, now: () => new Date(clock.now()) };
-    const feeds = new FeedStore(storeOptions, createFeedVault(createSealer(deps.secrets.encryptionKey), log));
+    const sealer = createSealer(deps.secrets.encryptionKey);
+    const vaults = { feeds: createFeedVault(sealer, log), secrets: createSecretVault(sealer, log) };
+    const feeds = new FeedStore(storeOptions, vaults);
     const restated = await restateFeeds({ store: feeds, registry, relay });
     if (restated > 0) log.warn({ feeds: restated }, "routing.registry_restated");
 
@@ -134,6 +138,7 @@ export async function startRouting(config: RoutingConfig, deps: Deps): Promise<S
         lists: new FeedLists(storeOptions),
         subscriptions: new SubscriptionStore(storeOptions),
         categories: new CategoryStore(storeOptions),
+        secrets: new SecretStore(storeOptions, vaults),
         upstreams: createUpstreamPort(nats),
         topics: createTopicsPort(nats),
         applied,

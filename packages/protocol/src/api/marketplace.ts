@@ -22,19 +22,30 @@ export const MARKETPLACE_ERRORS = {
   INVALID_CURSOR: { status: 400, message: "invalid cursor" },
   INPUT_REQUIRED: { status: 400, message: "input is required" },
   CATEGORY_LIMIT_REACHED: { status: 403, message: "category limit reached" },
+  SECRET_LIMIT_REACHED: { status: 403, message: "secret limit reached" },
   NOT_FOUND: { status: 404, message: "not found" },
   SUBSCRIPTION_NOT_FOUND: { status: 404, message: "subscription not found" },
+  SECRET_NOT_FOUND: { status: 404, message: "secret not found" },
   CATEGORY_EXISTS: { status: 409, message: "category already exists" },
+  SECRET_IN_USE: { status: 409, message: "secret is in use" },
 } as const satisfies Record<string, { status: number; message: string }>;
 export type MarketplaceErrorCode = keyof typeof MARKETPLACE_ERRORS;
 
 /** `topicField is invalid: <reason>`, `httpConfig.dataPath is invalid: <reason>`. */
 export const TOPIC_FIELD_INVALID = "topicField is invalid: ";
 export const DATA_PATH_INVALID = "httpConfig.dataPath is invalid: ";
+/** `secret not found: <name>`: a feed refers to a secret that its owner does not have. */
+export const SECRET_UNKNOWN = "secret not found: ";
 
 export const MAX_CONNECTION_MESSAGES = 100;
 export const MAX_TOPIC_PROMPTS = 1_000;
 export const MAX_USER_CATEGORIES = 100;
+export const MAX_USER_SECRETS = 100;
+export const MAX_SECRET_BYTES = 4_096;
+/** Characters of one value of `headers`, `queryParams` and `httpConfig.requestHeaders`, also after its references are resolved. */
+export const MAX_PAIR_VALUE = 8_192;
+/** Pattern of a secret's name: `${secret:NAME}` in one of those values stands for it. */
+export const SECRET_NAME = "[A-Za-z_][A-Za-z0-9_]{0,63}";
 
 const m = MARKETPLACE_ERRORS;
 /** Storable text: no NUL, no half of a surrogate pair. */
@@ -46,8 +57,9 @@ const text = (max: number) =>
 const id = z.string().describe("24 hex characters");
 const time = z.string().describe("RFC 3339, UTC");
 const done = z.object({ success: z.literal(true) });
-const pair = z.object({ key: text(256), value: text(8_192) });
+const pair = z.object({ key: text(256), value: text(MAX_PAIR_VALUE) });
 const pairs = z.array(pair).max(100);
+const REFERENCES = "`${secret:NAME}` in a value stands for the secret of that name";
 
 const TopicPromptInput = z.object({
   systemPrompt: text(8_000).optional(),
@@ -66,9 +78,9 @@ export const HttpConfigInput = z.object({
   pollingInterval: z.number().int().max(86_400_000).min(1_000, m.POLLING_INTERVAL_INVALID.message).optional().describe("ms; default 5000"),
   timeout: z.number().int().min(100).max(60_000).optional().describe("ms; default 10000"),
   requestHeaders: z
-    .union([pairs, z.record(text(256), text(8_192))])
+    .union([pairs, z.record(text(256), text(MAX_PAIR_VALUE))])
     .optional()
-    .describe("Pairs or a map"),
+    .describe(`Pairs or a map. ${REFERENCES}`),
   requestBody: text(65_536).optional(),
   responseFormat: text(50).optional(),
   dataPath: text(1_024).optional().describe("Topic field syntax, any negative index"),
@@ -111,8 +123,8 @@ const writable = {
   icon: text(2_000).nullable(),
   website: text(2_000).nullable(),
   documentation: text(2_000).nullable(),
-  queryParams: pairs.nullable().describe("Seen by the owner only"),
-  headers: pairs.nullable().describe("Seen by the owner only"),
+  queryParams: pairs.nullable().describe(`Seen by the owner only. ${REFERENCES}`),
+  headers: pairs.nullable().describe(`Seen by the owner only. ${REFERENCES}`),
   httpConfig: HttpConfigInput.nullable().describe("Seen by the owner only"),
   connectionMessage: text(65_536).nullable().describe("Legacy; sent before `connectionMessages`"),
   connectionMessageFormat: text(50).nullable(),
@@ -298,6 +310,26 @@ export const CategoryAvailableAnswer = done.extend({ available: z.boolean() });
 const categoryKey = z.string().regex(/^[a-z0-9][a-z0-9_-]{0,49}$/);
 export const CreateCategoryRequest = z.object({ key: categoryKey, label: text(100).min(1) });
 export const UpdateCategoryRequest = z.object({ label: text(100).min(1) });
+
+/** A secret without its value: nobody is ever shown that. */
+export const UserSecret = z.object({
+  name: z.string().regex(new RegExp(`^${SECRET_NAME}$`)),
+  createdAt: time,
+  updatedAt: time.describe("When its value was set last"),
+});
+export type UserSecret = z.infer<typeof UserSecret>;
+export const PutSecretRequest = z.object({
+  value: z
+    .string()
+    .min(1)
+    .max(MAX_SECRET_BYTES)
+    .regex(/^[^\p{Cc}\p{Cs}]*$/u, "no control characters")
+    .refine((value) => new TextEncoder().encode(value).byteLength <= MAX_SECRET_BYTES, "too many bytes")
+    .describe(`1 to ${MAX_SECRET_BYTES} bytes of UTF-8 without control characters; is never shown again`),
+});
+export const UserSecretAnswer = done.extend({ data: UserSecret });
+export const UserSecretsAnswer = done.extend({ data: z.array(UserSecret), count: z.number().int() });
+
 export const NothingAnswer = done.extend({ data: z.array(z.never()) });
 
 export const ConnectionMessagesRequest = z.object({ input: text(1_048_576).optional() });

@@ -8,6 +8,7 @@ import { expect, it } from "vitest";
 import { feedDataRoutes } from "./feed-data-routes.ts";
 import { feedRoutes } from "./feed-routes.ts";
 import type { MarketplacePorts } from "./marketplace-ports.ts";
+import { secretRoutes } from "./secret-routes.ts";
 import { settingsRoutes } from "./settings-routes.ts";
 import { subscriptionRoutes } from "./subscription-routes.ts";
 
@@ -19,7 +20,7 @@ it("serves what the document says, and nothing else", () => {
   }); // biome-ignore format: one call
   // Registering a route uses no port.
   const ports = {} as MarketplacePorts;
-  for (const register of [feedRoutes, subscriptionRoutes, feedDataRoutes, settingsRoutes]) register(shell, ports);
+  for (const register of [feedRoutes, subscriptionRoutes, feedDataRoutes, settingsRoutes, secretRoutes]) register(shell, ports);
   const document = JSON.parse(readFileSync(fileURLToPath(import.meta.resolve("@headwater/protocol/openapi.json")), "utf8")) as {
     paths: Record<string, Record<string, { tags?: string[] }>>;
   };

@@ -3,7 +3,20 @@
  * the SQL. Upstream credentials are here sealed only.
  */
 import type { SealedBox } from "@headwater/protocol";
-import { bigserial, boolean, index, integer, jsonb, pgSchema, primaryKey, text, timestamp, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import {
+  bigserial,
+  boolean,
+  foreignKey,
+  index,
+  integer,
+  jsonb,
+  pgSchema,
+  primaryKey,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+} from "drizzle-orm/pg-core";
 import type { FeedSettings } from "../domain/feed-content.ts";
 
 export const routing = pgSchema("routing");
@@ -33,6 +46,8 @@ export const feeds = routing.table(
     settings: jsonb("settings").$type<FeedSettings>().notNull(),
     /** FeedSecrets under ENCRYPTION_KEY, context `feed:<id>`; null = none. */
     sealed: jsonb("sealed").$type<SealedBox>(),
+    /** The same with secrets in place of their references, as the registry is told; null = no reference. Follows `user_secrets`. */
+    resolved: jsonb("resolved").$type<SealedBox>(),
     createdAt: time("created_at").notNull(),
     updatedAt: time("updated_at").notNull(),
     lastActiveAt: time("last_active_at"),
@@ -74,6 +89,37 @@ export const userCategories = routing.table(
     createdAt: time("created_at").notNull(),
   },
   (table) => [primaryKey({ columns: [table.userId, table.key] })],
+);
+
+/** Secrets of an account, to which the credentials of its feeds refer by name. */
+export const userSecrets = routing.table(
+  "user_secrets",
+  {
+    userId: text("user_id").notNull(),
+    name: text("name").notNull(),
+    /** The value under ENCRYPTION_KEY, context `secret:<user id>:<name>`. */
+    sealed: jsonb("sealed").$type<SealedBox>().notNull(),
+    createdAt: time("created_at").notNull(),
+    updatedAt: time("updated_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.name] })],
+);
+
+/** Which feed refers to which secret of its owner. */
+export const secretUses = routing.table(
+  "secret_uses",
+  {
+    feedId: text("feed_id")
+      .notNull()
+      .references(() => feeds.id, { onDelete: "cascade" }),
+    userId: text("user_id").notNull(),
+    name: text("name").notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.feedId, table.name] }),
+    foreignKey({ columns: [table.userId, table.name], foreignColumns: [userSecrets.userId, userSecrets.name] }),
+    index("secret_uses_secret").on(table.userId, table.name),
+  ],
 );
 
 export const outbox = routing.table(

@@ -50,7 +50,9 @@ export function feedDataRoutes({ routes, session, json }: ApiShell, ports: Marke
     const applied = createFeedContent({ ...body, name: "test", ...(topicField === undefined || topicField === "" ? {} : { topicField }) });
     if (!applied.ok) throw refusedInput(applied);
     await checkUrl(ports, applied.content);
-    const answer = await reach(ports.upstreams.testFeed(testRequest(applied.content)));
+    const resolved = await ports.secrets.resolve(sessionOf(req).userId, applied.content);
+    if (!resolved.ok) throw refusedInput(resolved);
+    const answer = await reach(ports.upstreams.testFeed(testRequest({ ...applied.content, secrets: resolved.secrets })));
     if (!answer.ok) return void res.json({ success: false, message: answer.message });
     const topic = answer.sample === undefined ? undefined : topicIn(answer.sample, applied.content.settings.topicField);
     const members = [

@@ -72,8 +72,9 @@ export function feedRoutes({ routes, session, maybeSession, json }: ApiShell, po
     const created = createFeedContent(parseBody(FeedRequest, req.body));
     if (!created.ok) throw refusedInput(created);
     await checkUrl(ports, created.content);
-    const feed = await ports.feeds.create(sessionOf(req), created.content);
-    if (!feed) throw new ApiError("FEED_LIMIT_REACHED");
+    const stored = await ports.feeds.create(sessionOf(req), created.content);
+    if (!stored.ok) throw "message" in stored ? refusedInput(stored) : new ApiError("FEED_LIMIT_REACHED");
+    const { feed } = stored;
     await ports.applied();
     ports.log.info({ feedId: feed.id, tenantId: feed.tenantId }, "routing.feed_created");
     // The contract's answer is the feed as it was before its owner's subscription.

@@ -3,21 +3,23 @@
  * row. Tests: ../marketplace.int.test.ts.
  */
 import { randomBytes } from "node:crypto";
-import { isObjectId, objectIdOf, type SessionCredential } from "@headwater/protocol";
+import { type FeedSecrets, isObjectId, objectIdOf, type SessionCredential } from "@headwater/protocol";
 import { and, count, eq, ne, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
-import { type Applied, type FeedContent, type Refused } from "../domain/feed-content.ts";
+import { type Applied, type FeedContent, isTooLarge, type Refused, refused } from "../domain/feed-content.ts";
 import { feedRecord, isVisible, type StoredFeed } from "../domain/feed-view.ts";
-import { feeds, subscriptions } from "./db-schema.ts";
+import { type Resolved, secretNamesIn } from "../domain/secret-references.ts";
+import { feeds, secretUses, subscriptions } from "./db-schema.ts";
 import type { FeedVault } from "./feed-secrets.ts";
 import { type Db, inTransaction, type StoreOptions, type Tell } from "./transaction.ts";
+import { lockSecrets, lockSecretsOf, resolveFor, type SecretVault } from "./user-secrets.ts";
 
 export type FeedRow = typeof feeds.$inferSelect;
 /** `missing`: there is none, as far as the caller may know. `foreign`: the caller sees it, but it is somebody else's. */
 export type NotMine = { ok: false; code: "missing" | "foreign" };
 
 export function storedFeed(row: FeedRow): StoredFeed {
-  return { ...row, sealed: row.sealed ?? undefined, lastActiveAt: row.lastActiveAt ?? undefined };
+  return { ...row, sealed: row.sealed ?? undefined, resolved: row.resolved ?? undefined, lastActiveAt: row.lastActiveAt ?? undefined };
 }
 
 export function newId(now: Date): string {
@@ -27,9 +29,11 @@ export function newId(now: Date): string {
 export class FeedStore {
   readonly #options: StoreOptions;
   readonly #vault: FeedVault;
-  constructor(options: StoreOptions, vault: FeedVault) {
+  readonly #secrets: SecretVault;
+  constructor(options: StoreOptions, vaults: { feeds: FeedVault; secrets: SecretVault }) {
     this.#options = options;
-    this.#vault = vault;
+    this.#vault = vaults.feeds;
+    this.#secrets = vaults.secrets;
   }
 
   /** Any text may be asked for; undefined when the caller may not see such a feed. */
@@ -43,15 +47,21 @@ export class FeedStore {
     return { ...feed, secrets: this.#vault.open(feed.id, feed.sealed) };
   }
 
-  /** With a first subscription of its owner. @returns undefined when the tenant has as many feeds as it may. */
-  async create(owner: SessionCredential, content: FeedContent): Promise<StoredFeed | undefined> {
+  /** With a first subscription of its owner. `limit`: the tenant has as many feeds as it may. */
+  async create(
+    owner: SessionCredential,
+    content: FeedContent,
+  ): Promise<{ ok: true; feed: StoredFeed } | { ok: false; code: "limit" } | Refused> {
     const now = this.#options.now();
     const id = newId(now);
     return await inTransaction(this.#options, async (db, tell) => {
+      await lockSecrets(db, owner.userId, "shared");
       // One feed of a tenant is made at a time, or the limit would leak.
       await db.execute(sql`SELECT pg_advisory_xact_lock(hashtext(${`routing.feeds.${owner.tenantId}`}))`);
       const [held] = await db.select({ n: count() }).from(feeds).where(eq(feeds.tenantId, owner.tenantId));
-      if ((held?.n ?? 0) >= owner.limits.feeds) return undefined;
+      if ((held?.n ?? 0) >= owner.limits.feeds) return { ok: false, code: "limit" };
+      const resolved = await resolveFor(db, this.#secrets, owner.userId, content);
+      if (!resolved.ok) return resolved;
       const [row] = await db
         .insert(feeds)
         .values({
@@ -60,7 +70,7 @@ export class FeedStore {
           tenantId: owner.tenantId,
           userId: owner.userId,
           ownerName: owner.username,
-          sealed: this.#vault.seal(id, content.secrets) ?? null,
+          ...this.#boxesOf(id, content.secrets, resolved.secrets),
           subscriberCount: 1,
           createdAt: now,
           updatedAt: now,
@@ -69,8 +79,9 @@ export class FeedStore {
       if (!row) throw new Error("the feed was not stored");
       await db.insert(subscriptions).values({ id: newId(now), userId: owner.userId, feedId: id, subscribedAt: now, isActive: true });
       const feed = storedFeed(row);
+      await noteUses(db, feed, content.secrets);
       await tell("feed.created", id, feedRecord(feed));
-      return feed;
+      return { ok: true, feed };
     });
   }
 
@@ -86,6 +97,8 @@ export class FeedStore {
       if (!applied.ok) return applied;
       const { secrets } = applied.content;
       const isSame = JSON.stringify(secrets) === JSON.stringify(content.secrets);
+      const resolved = isSame ? this.#keep(before, applied.content) : await resolveFor(db, this.#secrets, before.userId, applied.content);
+      if (!resolved.ok) return resolved;
       const lost = before.isPublic && !applied.content.isPublic ? await endForeign(db, before) : 0;
       const [row] = await db
         .update(feeds)
@@ -93,13 +106,17 @@ export class FeedStore {
           ...columnsOf(applied.content),
           subscriberCount: before.subscriberCount - lost,
           // A new box has a new look: the same secrets keep theirs, so that nobody sees a change where there is none.
-          sealed: (isSame ? before.sealed : this.#vault.seal(id, secrets)) ?? null,
+          ...(isSame ? {} : this.#boxesOf(id, secrets, resolved.secrets)),
           updatedAt: this.#options.now(),
         })
         .where(eq(feeds.id, id))
         .returning();
       if (!row) throw new Error("a locked feed is gone");
       const feed = storedFeed(row);
+      if (!isSame) {
+        await db.delete(secretUses).where(eq(secretUses.feedId, id));
+        await noteUses(db, feed, secrets);
+      }
       await tell("feed.updated", id, feedRecord(feed));
       return { ok: true as const, feed };
     });
@@ -117,6 +134,7 @@ export class FeedStore {
   async #onMine<T>(id: string, tenantId: string, work: (db: Db, tell: Tell, feed: StoredFeed) => Promise<T>): Promise<T | NotMine> {
     if (!isObjectId(id)) return { ok: false, code: "missing" };
     return await inTransaction(this.#options, async (db, tell) => {
+      await lockSecretsOf(db, id);
       const [row] = await db.select().from(feeds).where(eq(feeds.id, id)).for("update");
       if (!row || !isVisible(row, tenantId)) return { ok: false as const, code: "missing" as const };
       if (row.tenantId !== tenantId) return { ok: false as const, code: "foreign" as const };
@@ -124,12 +142,28 @@ export class FeedStore {
     });
   }
 
+  /** Credentials that stay are those of the moment already, but have to fit beside what changes. */
+  #keep(before: StoredFeed, { settings }: FeedContent): Resolved {
+    const secrets = this.#vault.open(before.id, before.resolved ?? before.sealed);
+    return isTooLarge(settings, secrets) ? refused("FEED_TOO_LARGE") : { ok: true, secrets };
+  }
+
+  #boxesOf(id: string, written: FeedSecrets, resolved: FeedSecrets): Pick<FeedRow, "sealed" | "resolved"> {
+    return {
+      sealed: this.#vault.seal(id, written) ?? null,
+      resolved: secretNamesIn(written).length === 0 ? null : (this.#vault.seal(id, resolved) ?? null),
+    };
+  }
+
   /** Newest upstream message per feed, ms. Never moves back; feeds that are gone are skipped. */
   async touch(lastActive: ReadonlyMap<string, number>): Promise<void> {
     if (lastActive.size === 0) return;
+    // In the order in which others lock several feeds (secret-store.ts), or both could wait for each other.
     await this.#options.pool.query(
-      `UPDATE routing.feeds f SET last_active_at = GREATEST(f.last_active_at, to_timestamp(seen.ms / 1000.0))
-         FROM unnest($1::text[], $2::float8[]) AS seen(id, ms) WHERE f.id = seen.id`,
+      `WITH seen AS (SELECT * FROM unnest($1::text[], $2::float8[]) AS seen(id, ms)),
+            held AS (SELECT id FROM routing.feeds WHERE id = ANY($1::text[]) ORDER BY id FOR NO KEY UPDATE)
+       UPDATE routing.feeds f SET last_active_at = GREATEST(f.last_active_at, to_timestamp(seen.ms / 1000.0))
+         FROM seen JOIN held USING (id) WHERE f.id = seen.id`,
       [[...lastActive.keys()], [...lastActive.values()]],
     );
   }
@@ -147,6 +181,12 @@ export class FeedStore {
       });
     }
   }
+}
+
+/** Remembers to which secrets of its owner a feed refers. */
+async function noteUses(db: Db, { id: feedId, userId }: StoredFeed, written: FeedSecrets): Promise<void> {
+  const uses = secretNamesIn(written).map((name) => ({ feedId, userId, name }));
+  if (uses.length > 0) await db.insert(secretUses).values(uses);
 }
 
 /** A feed that becomes private is kept up for nobody but its owner. @returns how many subscriptions ended. */

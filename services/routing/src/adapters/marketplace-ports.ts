@@ -10,6 +10,7 @@ import type { CategoryStore } from "./category-store.ts";
 import type { FeedLists } from "./feed-lists.ts";
 import type { FeedStore } from "./feed-store.ts";
 import type { TopicsPort, UpstreamPort } from "./peers.ts";
+import type { SecretStore } from "./secret-store.ts";
 import type { SubscriptionStore } from "./subscription-store.ts";
 
 export interface MarketplacePorts {
@@ -17,6 +18,7 @@ export interface MarketplacePorts {
   lists: FeedLists;
   subscriptions: SubscriptionStore;
   categories: CategoryStore;
+  secrets: SecretStore;
   upstreams: UpstreamPort;
   topics: TopicsPort;
   /** Called after each committed change, before the answer: the registry follows. */

@@ -20,6 +20,7 @@ const FEED: StoredFeed = {
   subscriberCount: 1,
   settings: { connectionType: "websocket", connectionMessages: [], reconnectionEnabled: true, enableTopicRouting: false },
   sealed: undefined,
+  resolved: undefined,
   createdAt: new Date(0),
   updatedAt: new Date(0),
   lastActiveAt: undefined,

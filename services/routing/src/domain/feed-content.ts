@@ -55,7 +55,7 @@ export interface FeedContent {
   /** Null: never set. */
   tags: string[] | null;
   settings: FeedSettings;
-  /** Upstream credentials: stored sealed, shown to the owner only. */
+  /** Upstream credentials as the owner wrote them (secret-references.ts): stored sealed, shown to the owner only. */
   secrets: FeedSecrets;
 }
 
@@ -230,15 +230,19 @@ function problemOf({ name, url, settings, secrets }: FeedContent): MarketplaceEr
   // A deadline before the first ping would end every quiet connection.
   const overPing = (settings.readTimeoutMs ?? DEFAULT_READ_TIMEOUT_MS) - (settings.pingIntervalMs ?? DEFAULT_PING_MS);
   if (overPing < MIN_READ_OVER_PING) return "READ_TIMEOUT_INVALID";
-  if (utf8Length(JSON.stringify([settings, secrets])) > MAX_CONTENT_BYTES) return "FEED_TOO_LARGE";
+  if (isTooLarge(settings, secrets)) return "FEED_TOO_LARGE";
   return undefined;
+}
+
+export function isTooLarge(settings: FeedSettings, secrets: FeedSecrets): boolean {
+  return utf8Length(JSON.stringify([settings, secrets])) > MAX_CONTENT_BYTES;
 }
 
 function utf8Length(text: string): number {
   return new TextEncoder().encode(text).byteLength;
 }
 
-function refused(code: MarketplaceErrorCode): Refused {
+export function refused(code: MarketplaceErrorCode): Refused {
   return { ok: false, code, message: MARKETPLACE_ERRORS[code].message };
 }
 

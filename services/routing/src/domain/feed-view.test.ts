@@ -20,6 +20,7 @@ const FEED: StoredFeed = {
   subscriberCount: 2,
   settings: { connectionType: "websocket", connectionMessages: ["{}"], reconnectionEnabled: true, enableTopicRouting: false },
   sealed: undefined,
+  resolved: undefined,
   createdAt: new Date("2026-01-30T20:13:41.199Z"),
   updatedAt: new Date("2026-01-30T20:13:41.199Z"),
   lastActiveAt: undefined,
@@ -36,6 +37,7 @@ it("shows secrets, the format and the schema to the owner only, and never the se
     ...FEED,
     lastActiveAt: new Date(0),
     sealed: { kid: "k", iv: "i", ct: "c" },
+    resolved: { kid: "k", iv: "i", ct: "d" },
     settings: {
       ...FEED.settings,
       connectionMessageFormat: "json",
@@ -56,6 +58,7 @@ it("shows secrets, the format and the schema to the owner only, and never the se
     "connectionMessageFormat",
     "protobufSchema",
     "sealed",
+    "resolved",
     "tenantId",
   ]) {
     expect(others).not.toHaveProperty(member);
@@ -106,6 +109,9 @@ it("makes a record with every default filled in", () => {
     queryInterval: 5,
     sealed: { kid: "k" },
   });
+  // References are for the owner to see; the connection is made of what they stand for.
+  const referring = { ...FEED, sealed: { kid: "k", iv: "i", ct: "written" }, resolved: { kid: "k", iv: "i", ct: "resolved" } };
+  expect(feedRecord(referring)).toEqual({ ...feedRecord(FEED), sealed: referring.resolved });
 });
 
 it("exists for its owner, and for others when public", () => {

@@ -14,8 +14,10 @@ export interface StoredFeed extends Omit<FeedContent, "secrets"> {
   isVerified: boolean;
   feedType: string;
   subscriberCount: number;
-  /** Undefined: there are none. */
+  /** Credentials as the owner wrote them. Undefined: there are none. */
   sealed: SealedBox | undefined;
+  /** The same with the owner's secrets in place of references. Undefined: there is no reference. */
+  resolved: SealedBox | undefined;
   createdAt: Date;
   updatedAt: Date;
   lastActiveAt: Date | undefined;
@@ -97,6 +99,7 @@ function ownerOnly(settings: FeedSettings, secrets: FeedSecrets): Partial<ApiFee
 
 export function feedRecord(feed: StoredFeed): FeedRecord {
   const { settings } = feed;
+  const sealed = feed.resolved ?? feed.sealed;
   return {
     id: feed.id,
     tenantId: feed.tenantId,
@@ -127,7 +130,7 @@ export function feedRecord(feed: StoredFeed): FeedRecord {
     dataFormat: settings.dataFormat ?? (settings.connectionType === "protobuf" ? "protobuf" : "json"),
     pingIntervalMs: settings.pingIntervalMs ?? RECORD_DEFAULTS.pingIntervalMs,
     readTimeoutMs: settings.readTimeoutMs ?? RECORD_DEFAULTS.readTimeoutMs,
-    ...(feed.sealed === undefined ? {} : { sealed: feed.sealed }),
+    ...(sealed === undefined ? {} : { sealed }),
     autoAnalysis: settings.aiAnalysisEnabled === true,
     bufferTtlMinutes: settings.bufferTtlMinutes || RECORD_DEFAULTS.bufferTtlMinutes,
     createdAt: feed.createdAt.toISOString(),

@@ -15,7 +15,7 @@ import {
   type TestFeedAnswer,
   type TestFeedRequest,
 } from "@headwater/protocol";
-import { type Deps, listenHttp, type Service, systemClock } from "@headwater/runtime";
+import { type Deps, listenHttp, type Logger, type Service, systemClock } from "@headwater/runtime";
 import { createDatabase, quietLogger, startNats, startPostgres, type TestNats, until } from "@headwater/testkit";
 import pg from "pg";
 import { parseRoutingConfig } from "../config.ts";
@@ -70,12 +70,12 @@ export interface RoutingFixture {
 }
 
 export async function startRoutingFixture(
-  options: { instances?: number; env?: Record<string, string>; databaseUrl?: string } = {},
+  options: { instances?: number; env?: Record<string, string>; databaseUrl?: string; log?: Logger } = {},
 ): Promise<RoutingFixture> {
   const given = options.databaseUrl;
   const [broker, own] = await Promise.all([startNats(), given === undefined ? startPostgres() : undefined]);
   const database = await createDatabase(given ?? own?.url ?? "", "routing");
-  const log = quietLogger();
+  const log = options.log ?? quietLogger();
   const secret = (): string => randomBytes(32).toString("hex");
   const deps: Deps = {
     log,
