@@ -351,13 +351,15 @@ describe("a socket that ends", () => {
     first.listened = listening("c");
     first.session.end("kept");
     first.listened = listening();
+    const endedAt = w.now;
+    w.now += 1_500;
     let isStopped = false;
     const stopping = w.sessions.stop().then(() => (isStopped = true));
     await vi.advanceTimersByTimeAsync(1_000);
     expect(isStopped).toBe(false);
     gate.resolve();
     await stopping;
-    expect(ids(w.record())).toEqual(["c"]);
+    expect([ids(w.record()), w.record()?.at]).toEqual([["c"], endedAt]);
   });
 
   it("is not waited for when the broker never answers", async () => {
