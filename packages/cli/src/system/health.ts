@@ -1,4 +1,4 @@
-/** Health of each instance from the loopback admin listeners, where the run file tells them. Tests: commands/system.int.test.ts. */
+/** Health of each instance from the loopback admin listeners, where the run file tells them. Tests: health.test.ts, commands/system.int.test.ts. */
 import { isObject } from "./run-file.ts";
 import type { Target } from "./target.ts";
 
@@ -10,9 +10,10 @@ export interface InstanceHealth {
 
 const TIMEOUT_MS = 1_000;
 
-/** By instance; one that does not answer is `down`. Empty for a system elsewhere. */
-export async function readHealth(target: Target): Promise<Map<string, InstanceHealth>> {
-  const listeners = Object.entries(target.run?.adminPorts ?? {});
+/** By instance; one that does not answer is `down`. Empty for a system elsewhere, also when another one runs here. */
+export async function readHealth({ run, env }: Pick<Target, "run" | "env">): Promise<Map<string, InstanceHealth>> {
+  const isElsewhere = Boolean(env["NATS_URL"]) && env["NATS_URL"] !== run?.natsUrl;
+  const listeners = Object.entries((isElsewhere ? undefined : run?.adminPorts) ?? {});
   return new Map(await Promise.all(listeners.map(async ([instance, port]) => [instance, await ask(instance, port)] as const)));
 }
 
