@@ -56,6 +56,8 @@ export interface UpstreamConnection {
   readonly messages: string[];
   readonly openedAt: number;
   readonly pings: number;
+  /** Frames of its behaviour's list and of `send` so far. */
+  readonly sent: number;
   readonly isOpen: boolean;
   /** How the client's close looked; undefined while open. */
   readonly closeCode: number | undefined;
@@ -104,6 +106,8 @@ export interface UpstreamServer {
 
 const HIGH_WATER_BYTES = 256 * 1024;
 const FLOOD_TICK_MS = 10;
+/** What a held up flood makes up for at most: all of it at once would hold up the process again, and longer. */
+const FLOOD_DEBT_MS = 10 * FLOOD_TICK_MS;
 const CHUNK = new Uint8Array(64 * 1024).fill(0x61);
 
 class Connection implements UpstreamConnection {
@@ -113,6 +117,7 @@ class Connection implements UpstreamConnection {
   readonly messages: string[] = [];
   readonly openedAt = Date.now();
   pings = 0;
+  sent = 0;
   isOpen = true;
   closeCode: number | undefined;
   readonly #ws: WebSocket;
@@ -152,7 +157,9 @@ class Connection implements UpstreamConnection {
   }
 
   send(frame: string | Uint8Array): void {
-    if (this.isOpen) this.#ws.send(frame, { binary: typeof frame !== "string" });
+    if (!this.isOpen) return;
+    this.sent++;
+    this.#ws.send(frame, { binary: typeof frame !== "string" });
   }
 
   terminate(): void {
@@ -218,12 +225,15 @@ class Connection implements UpstreamConnection {
 
   async #flood(flood: NonNullable<UpstreamBehaviour["flood"]>): Promise<void> {
     const frame = flood.frame ?? '{"type":"flood"}';
-    const begin = performance.now();
-    let sent = 0;
+    let at = performance.now();
+    let due = 0;
     while (this.isOpen) {
       await this.#room();
-      const due = flood.perSecond === undefined ? sent + 1_000 : ((performance.now() - begin) / 1_000) * flood.perSecond;
-      for (; sent < due && this.isOpen; sent++) this.#ws.send(frame);
+      const now = performance.now();
+      if (flood.perSecond === undefined) due = 1_000;
+      else due += (Math.min(now - at, FLOOD_DEBT_MS) / 1_000) * flood.perSecond;
+      at = now;
+      for (; due >= 1 && this.isOpen; due--) this.#ws.send(frame);
       await this.#pause(flood.perSecond === undefined ? 0 : FLOOD_TICK_MS);
     }
   }
