@@ -246,6 +246,9 @@ describe("one writer, once", () => {
     expect(FeedSummary.parse(await harness.ask(A, "summary"))).toMatchObject({ received: 250, routed: 150, unrouted: { missing: 100 } });
   });
 
+  /** Messages that may wait to be folded: a start that takes long on a busy machine must not make the work behind it longer. */
+  const MOST_WAITING = 600;
+
   /** Two lines to each of the two feeds every few milliseconds until stopped; answers what was stored. */
   function traffic(): { put: string[]; stop(): Promise<void> } {
     const put: string[] = [];
@@ -254,6 +257,7 @@ describe("one writer, once", () => {
       let i = 0;
       for await (const _ of setInterval(5)) {
         if (!isOn) return;
+        if (put.length - harness.seen() > MOST_WAITING) continue;
         for (const feedId of [A, B]) {
           const pair = [
             `{"s":"t${i % 5}","f":"${feedId}","i":${i}}`,
