@@ -8,6 +8,8 @@ beforeAll(async () => {
   auth = await startAuthFixture({
     databaseUrl: inject("databaseUrl"),
     instances: 2,
+    // An owner that a busy machine keeps from answering in time would let each instance use a bucket of its own.
+    answerWithinMs: 20_000,
     env: {
       TRUSTED_PROXIES: "127.0.0.1",
       RATE_LIMIT_LOGIN_PER_SECOND: "1",
@@ -42,15 +44,10 @@ it("count logins of one address over all instances, and no other's", async () =>
     expect(Number(limited[0]?.headers.get("retry-after"))).toBeGreaterThanOrEqual(1);
     return { passed: answers.length - limited.length, seconds: (performance.now() - begun) / 1000 };
   };
-  // An owner that a busy machine keeps from answering within its 250 ms lets each instance use a bucket of its own; that is the most ever.
-  let isShared = false;
-  for (let host = 9; host < 14 && !isShared; host++) {
-    const { passed, seconds } = await passedOf(`203.0.113.${host}`);
-    expect(passed).toBeGreaterThanOrEqual(5);
-    expect(passed).toBeLessThanOrEqual(2 * (5 + seconds));
-    isShared = passed <= 5 + seconds + 2;
-  }
-  expect(isShared, "one account for both instances").toBe(true);
+  const { passed, seconds } = await passedOf("203.0.113.9");
+  expect(passed).toBeGreaterThanOrEqual(5);
+  // One account for both instances; one lease may be in the hands of each.
+  expect(passed).toBeLessThanOrEqual(5 + seconds + 2);
   expect((await tryLogin(0, "203.0.113.100")).body["error"]).toBeUndefined();
 });
 

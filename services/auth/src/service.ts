@@ -11,6 +11,7 @@ import {
   connectService,
   createPublisher,
   createSharedLimiter,
+  type SharedLimiterOptions,
   ensureStreams,
   lastMessage,
   openRegistry,
@@ -39,7 +40,12 @@ const migrations = path.resolve(import.meta.dirname, "../migrations");
 const FLUSH_WITHIN_MS = 2_000;
 const PRUNE_EVERY_MS = 3_600_000;
 
-export async function startAuth(config: AuthConfig, deps: Deps): Promise<Service> {
+/** @param overrides for tests of what all instances share, on machines too busy to answer within 250 ms. */
+export async function startAuth(
+  config: AuthConfig,
+  deps: Deps,
+  overrides: Pick<SharedLimiterOptions, "answerWithinMs"> = {},
+): Promise<Service> {
   const { log, clock } = deps;
   if (deps.databaseUrl === undefined) throw new Error("auth needs DATABASE_URL");
   const stack = new ResourceStack();
@@ -169,7 +175,7 @@ export async function startAuth(config: AuthConfig, deps: Deps): Promise<Service
     const leaseBucket = { replicas: config.natsReplicas, maxBytes: BUDGETS[deps.profile].kv };
     const limitLanes = await startLimitLanes({ nats, instanceId: deps.instanceId, clock, log, metrics, leaseBucket });
     stack.defer(() => limitLanes.stop());
-    const limiter = createSharedLimiter(nats, { instanceId: deps.instanceId, clock, log });
+    const limiter = createSharedLimiter(nats, { instanceId: deps.instanceId, clock, log, ...overrides });
     stack.defer(() => limiter.stop());
     const accounts = await composeAccounts({
       config,

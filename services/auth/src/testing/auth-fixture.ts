@@ -52,7 +52,7 @@ export interface AuthFixture {
 }
 
 export async function startAuthFixture(
-  options: { instances?: number; env?: Record<string, string>; log?: Logger; databaseUrl?: string } = {},
+  options: { instances?: number; env?: Record<string, string>; log?: Logger; databaseUrl?: string; answerWithinMs?: number } = {},
 ): Promise<AuthFixture> {
   const given = options.databaseUrl;
   const [broker, own] = await Promise.all([startNats(), given === undefined ? startPostgres() : undefined]);
@@ -93,7 +93,13 @@ export async function startAuthFixture(
   );
   const config = parseAuthConfig({ ...roomy, AUTH_DEFAULT_DOMAINS: "*", AUTH_LAST_USED_FLUSH_MS: "100", ...options.env });
   const services = await Promise.all(
-    Array.from({ length: options.instances ?? 1 }, (_, i) => startAuth(config, { ...deps, instanceId: `auth-${i}` })),
+    Array.from({ length: options.instances ?? 1 }, (_, i) =>
+      startAuth(
+        config,
+        { ...deps, instanceId: `auth-${i}` },
+        options.answerWithinMs === undefined ? {} : { answerWithinMs: options.answerWithinMs },
+      ),
+    ),
   );
   const listeners = await Promise.all(
     services.map((service) =>
