@@ -6,6 +6,8 @@
 import { defineConfig } from "vitest/config";
 
 const globalSetup = ["packages/testkit/src/global-setup.ts"];
+// For the processes of a run: an Ollama that happens to run on this machine is not part of a test.
+process.env["OLLAMA_DISCOVERY_URL"] = "off";
 
 export default defineConfig({
   test: {

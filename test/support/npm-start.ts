@@ -20,7 +20,8 @@ export interface StartedSystem {
 export async function npmStart(args: string[], env: Record<string, string | undefined> = {}): Promise<StartedSystem> {
   const child: ChildProcess = spawn(process.execPath, ["packages/embedded/scripts/run.mjs", "start", ...args], {
     cwd: projectRoot,
-    env: { ...process.env, ...env },
+    // A model that happens to run on this machine is not part of a test or a benchmark.
+    env: { ...process.env, OLLAMA_DISCOVERY_URL: "off", ...env },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });

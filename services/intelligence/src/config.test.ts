@@ -8,7 +8,7 @@ const providersOf = (env: Record<string, string>): string[] =>
 describe("parseIntelligenceConfig", () => {
   it("has defaults", () => {
     const { llm, api, ...rest } = parseIntelligenceConfig({});
-    const { providers, ...settings } = llm;
+    const { providers, candidates, ...settings } = llm;
     expect(api.REQUEST_TIMEOUT_MS).toBe(15_000);
     expect(rest).toEqual({
       natsConnectTimeoutMs: 30_000,
@@ -19,6 +19,7 @@ describe("parseIntelligenceConfig", () => {
       auto: { mode: "subscribed", maxTopicsPerFeed: 20 },
     });
     expect(providers.map(({ id }) => id)).toEqual(["builtin"]);
+    expect(candidates.map(({ id, model }) => `${id} ${model}`)).toEqual(["ollama llama3.2"]);
     expect(settings).toEqual({
       defaultProvider: "openai",
       timeoutMs: 60_000,
@@ -40,6 +41,7 @@ describe("parseIntelligenceConfig", () => {
       LLM_CONTEXT_LIMIT: "10",
       LLM_QUERY_INTERVAL_SECONDS: "30",
       LLM_BUILTIN: "off",
+      OLLAMA_DISCOVERY_URL: "off",
       NATS_REPLICAS: "3",
       DATABASE_POOL_SIZE: "7",
       MAX_TOPICS_PER_FEED: "100",
@@ -64,6 +66,7 @@ describe("parseIntelligenceConfig", () => {
     });
     expect(llm).toEqual({
       providers: [],
+      candidates: [],
       defaultProvider: "Google",
       timeoutMs: 5_000,
       maxTokens: 64,
@@ -137,6 +140,8 @@ describe("parseIntelligenceConfig", () => {
     { MISTRAL_BASE_URL: "here" },
     { XAI_BASE_URL: "https://host/#part" },
     { OLLAMA_BASE_URL: "localhost:11434" },
+    { OLLAMA_DISCOVERY_URL: "localhost:11434" },
+    { OLLAMA_DISCOVERY_URL: "no" },
     { AZURE_OPENAI_ENDPOINT: "x" },
   ])("refuses %j", (env) => {
     const [name = ""] = Object.keys(env);

@@ -4,7 +4,7 @@ import { QUERY_INTERVALS } from "@headwater/protocol";
 import { type Env, envNumber, parseEnv } from "@headwater/runtime";
 import { z } from "zod";
 import { PROVIDER_ROWS } from "./adapters/providers/index.ts";
-import type { ConfiguredProvider } from "./adapters/providers/row.ts";
+import type { CandidateProvider, ConfiguredProvider } from "./adapters/providers/row.ts";
 import type { ContextLimits } from "./domain/context-store.ts";
 import { byName } from "./domain/provider-selection.ts";
 
@@ -57,6 +57,8 @@ export const IntelligenceEnv = z.object({ ...OwnEnv.shape, ...providerEnv, ...Ap
 export interface LlmConfig {
   /** In the order of preference. */
   providers: readonly ConfiguredProvider[];
+  /** Not configured, but used while they are there. */
+  candidates: readonly CandidateProvider[];
   defaultProvider: string;
   timeoutMs: number;
   maxTokens: number;
@@ -94,6 +96,7 @@ export function parseIntelligenceConfig(env: Env): IntelligenceConfig {
     databasePoolSize: own.DATABASE_POOL_SIZE,
     llm: {
       providers: PROVIDER_ROWS.flatMap((row) => row.configure(env) ?? []),
+      candidates: PROVIDER_ROWS.flatMap((row) => row.candidate(env) ?? []),
       defaultProvider: own.DEFAULT_AI_PROVIDER,
       timeoutMs: own.LLM_TIMEOUT_MS,
       maxTokens: own.LLM_MAX_TOKENS,

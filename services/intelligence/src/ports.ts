@@ -79,11 +79,11 @@ export interface Usage {
 }
 
 export interface Providers {
-  /** By name or alias, else the operator's default, else the first configured one. */
+  /** By name or alias, else the operator's default, else the first one. */
   select(requested: string | undefined): Selection;
   /** One that `select` chose: with deadline, retry and circuit breaker around it. */
   get(id: string): Provider | undefined;
-  /** Ids in the order of preference. */
+  /** Ids in the order of preference; may change while we run. */
   readonly ids: readonly string[];
   /** A call to it costs tokens of the quota; the builtin analyst's does not. */
   isBilled(id: string): boolean;

@@ -63,7 +63,8 @@ export async function startIntelligence(config: IntelligenceConfig, deps: Deps):
     stack.defer(() => limiter.stop());
 
     const feeds = followFeeds(registry, log);
-    const providers = openProviders(config.llm, { clock });
+    const providers = openProviders(config.llm, { clock, log });
+    stack.defer(() => providers.stop());
     const slots = new FairSlots({ size: config.llm.maxConcurrency, perTenant: config.limits.tenantConcurrency });
     const usage = createUsageClient(nats, { clock, log, hardLimit: config.limits.overdraftHardLimit });
     stack.defer(() => usage.stop());

@@ -89,6 +89,18 @@ it("counts calls at once, and sees callers leave", async () => {
   ).toEqual([true, true]);
 });
 
+it("lists the models of an Ollama, and behaves there as it is told, too", async () => {
+  const models = async (): Promise<unknown> => (await fetch(`${server.url}/api/tags`)).json();
+  expect(await models()).toEqual({ models: [{ name: "llama3.2:latest", model: "llama3.2:latest" }] });
+  server.behave({ kind: "answer", pieces: ["a", "b:7b"] });
+  expect(await models()).toMatchObject({ models: [{ name: "a" }, { name: "b:7b" }] });
+  server.behave({ kind: "status", status: 503 });
+  expect((await fetch(`${server.url}/api/tags`)).status).toBe(503);
+  server.behave({ kind: "half" });
+  await expect(models()).rejects.toThrow();
+  expect((await post("/api/tags")).status).toBe(404);
+});
+
 it("knows no other path and no other method", async () => {
   expect((await post("/v2/other")).status).toBe(404);
   expect((await fetch(`${server.url}/api/chat`)).status).toBe(404);

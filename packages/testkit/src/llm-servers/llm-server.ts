@@ -7,11 +7,11 @@ import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Serv
 import type { AddressInfo, Socket } from "node:net";
 import { anthropicWire } from "./anthropic-wire.ts";
 import { geminiWire } from "./gemini-wire.ts";
-import { ollamaWire } from "./ollama-wire.ts";
+import { ollamaTagsWire, ollamaWire } from "./ollama-wire.ts";
 import { openaiWire } from "./openai-wire.ts";
 import type { CannedAnswer, LlmWire } from "./wire.ts";
 
-const WIRES: readonly LlmWire[] = [openaiWire, anthropicWire, geminiWire, ollamaWire];
+const WIRES: readonly LlmWire[] = [openaiWire, anthropicWire, geminiWire, ollamaWire, ollamaTagsWire];
 
 export type LlmBehaviour =
   /** `everyMs`: pause before each piece of a stream, or before a whole answer. */
@@ -82,9 +82,9 @@ export async function startLlmServer(options: LlmServerOptions = {}): Promise<Ll
     for await (const chunk of req) chunks.push(Buffer.from(chunk as Uint8Array));
     const path = req.url ?? "/";
     const [bare = path] = path.split("?");
-    const wire = WIRES.find((candidate) => candidate.matches(bare));
-    if (wire === undefined || req.method !== "POST") return void res.writeHead(404).end("{}");
-    const body = JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>;
+    const wire = WIRES.find((candidate) => candidate.matches(bare) && (candidate.method ?? "POST") === req.method);
+    if (wire === undefined) return void res.writeHead(404).end("{}");
+    const body = JSON.parse(wire.method === "GET" ? "{}" : Buffer.concat(chunks).toString()) as Record<string, unknown>;
     const stream = wire.wantsStream(bare, body);
     const call: LlmServerCall = { protocol: wire.protocol, path, headers: req.headers, body, stream, isAbandoned: false, isDone: false };
     calls.push(call);
@@ -105,7 +105,7 @@ export async function startLlmServer(options: LlmServerOptions = {}): Promise<Ll
       outputTokens: options.outputTokens ?? 30,
       hasUsage,
     });
-    const good = options.answer?.(call) ?? ["Prices ", "are", " rising."];
+    const good = wire.pieces ?? options.answer?.(call) ?? ["Prices ", "are", " rising."];
     const begin = (): void => void res.writeHead(200, { "content-type": wire.streamType });
     switch (behaviour.kind) {
       case "hang":

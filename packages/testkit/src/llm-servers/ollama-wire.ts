@@ -1,4 +1,4 @@
-/** Ollama's chat protocol: one JSON object a line. Tests: llm-server.int.test.ts. */
+/** Ollama's chat protocol: one JSON object a line; and its list of models, whose names are the pieces of the answer. Tests: llm-server.int.test.ts. */
 import { type CannedAnswer, type LlmWire, text } from "./wire.ts";
 
 const counts = (answer: CannedAnswer): Record<string, unknown> =>
@@ -26,4 +26,16 @@ export const ollamaWire: LlmWire = {
     };
   },
   error: (_status, message) => ({ error: message }),
+};
+
+const tags = (names: readonly string[]): string => JSON.stringify({ models: names.map((name) => ({ name, model: name })) });
+
+export const ollamaTagsWire: LlmWire = {
+  ...ollamaWire,
+  method: "GET",
+  pieces: ["llama3.2:latest"],
+  matches: (path) => path.endsWith("/api/tags"),
+  wantsStream: () => false,
+  document: ({ pieces }) => JSON.parse(tags(pieces)) as unknown,
+  stream: ({ pieces }) => ({ head: '{"models":[', pieces: [tags(pieces)], tail: "]}" }),
 };

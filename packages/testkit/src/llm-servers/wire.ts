@@ -10,6 +10,10 @@ export interface CannedAnswer {
 
 export interface LlmWire {
   protocol: "openai" | "anthropic" | "gemini" | "ollama";
+  /** Undefined: POST. */
+  method?: "GET";
+  /** What a good answer holds when nobody says anything else. */
+  pieces?: readonly string[];
   /** Does a request to this path speak it? Query not included. */
   matches(path: string): boolean;
   wantsStream(path: string, body: Record<string, unknown>): boolean;

@@ -235,6 +235,7 @@ describe.concurrent("a crash", () => {
         NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"],
         OPENAI_API_KEY: "k",
         OPENAI_BASE_URL: `${system.provider.url}/v1`,
+        OLLAMA_DISCOVERY_URL: "off",
       },
     });
     const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));

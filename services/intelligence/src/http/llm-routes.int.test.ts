@@ -394,6 +394,29 @@ describe("GET /api/llm/providers", () => {
   });
 });
 
+describe("an Ollama that was found", () => {
+  it("is listed behind the builtin analyst and answers who names it", async () => {
+    const found = await fixture.start({ OPENAI_API_KEY: "", OLLAMA_DISCOVERY_URL: fixture.provider.url }, "intelligence-1");
+    const list = async (): Promise<string> => (await fixture.ask(found, "GET", "/api/llm/providers")).text;
+    try {
+      await until("it is listed", async () => (await list()).includes("ollama"));
+      expect(await list()).toBe(
+        '{"enabled":true,"providers":["builtin","ollama"],"default":"builtin","models":{"builtin":"builtin-1","ollama":"llama3.2"}}',
+      );
+      const before = fixture.provider.calls("ollama").length;
+      const asked = async (provider?: string): Promise<Record<string, unknown>> => {
+        const answer = await query({ ...question, ...(provider === undefined ? {} : { provider }) }, ALICE, found);
+        return JSON.parse(answer.text) as Record<string, unknown>;
+      };
+      expect(await asked("ollama")).toMatchObject({ provider: "ollama", answer: "Prices are rising." });
+      expect(await asked()).toMatchObject({ provider: "builtin" });
+      expect(fixture.provider.calls("ollama")).toHaveLength(before + 1);
+    } finally {
+      await found.stop();
+    }
+  });
+});
+
 describe("/api/llm/context (W40)", () => {
   const context = (path: string, token = ALICE, method = "GET") => fixture.ask(main, method, `/api/llm/context/${path}`, { token });
 

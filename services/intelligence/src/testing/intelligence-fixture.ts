@@ -140,6 +140,7 @@ export class IntelligenceFixture {
     const config = parseIntelligenceConfig({
       OPENAI_API_KEY: "k",
       OPENAI_BASE_URL: `${this.provider.url}/v1`,
+      OLLAMA_DISCOVERY_URL: "off",
       LLM_REQUESTS_PER_MINUTE: "100000",
       LLM_REQUEST_BURST: "10000",
       RATE_LIMIT_PER_SECOND: "10000",

@@ -21,19 +21,28 @@ export interface ConfiguredProvider {
   open(context: ProviderContext): Provider;
 }
 
+/** One nobody configured, that may be used while it is there. */
+export interface CandidateProvider extends ConfiguredProvider {
+  /** Looks once whether it is there and has its model. A rejection says no as well. */
+  isThere(context: ProviderContext, signal: AbortSignal): Promise<boolean>;
+}
+
 export interface ProviderRow {
   id: string;
   aliases: readonly string[];
   env: Readonly<Record<string, z.ZodType>>;
   /** Undefined when the environment has no settings for it. */
   configure(env: Env): ConfiguredProvider | undefined;
+  /** Undefined when it is configured, or shall not be looked for. */
+  candidate(env: Env): CandidateProvider | undefined;
 }
 
 export function providerRow<S extends Readonly<Record<string, z.ZodType>>>(row: {
   id: string;
   aliases?: readonly string[];
   env: S;
-  configure(env: z.infer<z.ZodObject<S>>): { model: string; open(context: ProviderContext): Provider } | undefined;
+  configure(env: z.infer<z.ZodObject<S>>): Pick<ConfiguredProvider, "model" | "open"> | undefined;
+  candidate?(env: z.infer<z.ZodObject<S>>): Pick<CandidateProvider, "model" | "open" | "isThere"> | undefined;
 }): ProviderRow {
   const schema = z.object(row.env);
   const aliases = row.aliases ?? [];
@@ -44,6 +53,10 @@ export function providerRow<S extends Readonly<Record<string, z.ZodType>>>(row: 
     configure(env) {
       const configured = row.configure(parseEnv(schema, env));
       return configured && { id: row.id, aliases, ...configured };
+    },
+    candidate(env) {
+      const candidate = row.candidate?.(parseEnv(schema, env));
+      return candidate && { id: row.id, aliases, ...candidate };
     },
   };
 }
