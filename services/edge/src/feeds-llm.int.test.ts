@@ -1,8 +1,8 @@
 /** Questions on `/ws` through the product's own calls to a fake intelligence, which behaves and misbehaves as the test says. */
-import { SOCKET_ERRORS } from "@headwater/protocol";
+import { LLM_ALIVE_MS, SOCKET_ERRORS } from "@headwater/protocol";
 import { LlmFailure, type LlmHandler } from "@headwater/messaging";
 import { until } from "@headwater/testkit";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { type EdgeFixture, type RunningEdge, startEdgeFixture } from "./testing/edge-fixture.ts";
 import { openSocket, type SocketClient } from "./testing/socket-client.ts";
 
@@ -333,12 +333,19 @@ it("an intelligence that dies in the middle costs the client one error", async (
     return aborted(out.signal);
   });
   const socket = await login();
-  socket.send(question());
-  await socket.received("llm-token", 1);
-  // Says no goodbye to its calls.
-  await fake.nats.drain();
-  // Three silent periods of 5 s.
-  await until("the error", () => socket.of("llm-error").length === 1, 16_000);
+  vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+  try {
+    socket.send(question());
+    await socket.received("llm-token", 1);
+    // Says no goodbye to its calls.
+    await fake.nats.drain();
+    vi.advanceTimersByTime(LLM_ALIVE_MS * 3 - 1);
+    expect(await socket.ask()).toEqual([]);
+    vi.advanceTimersByTime(1);
+    await socket.received("llm-error", 1);
+  } finally {
+    vi.useRealTimers();
+  }
   expect(socket.of("llm-error")[0]?.payload).toEqual({ error: "request timed out", feedId: FEED, requestId: "r" });
   expect(await socket.reply(question("again"))).toContain(SOCKET_ERRORS.llm_off);
-}, 30_000);
+});
