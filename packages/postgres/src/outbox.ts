@@ -43,9 +43,13 @@ const RETRY_MS = 200;
 /** Published rows are kept a while for an operator to look at. */
 const KEEP = "7 days";
 
-/** Call inside the transaction of the change. */
-export async function appendOutbox(client: pg.ClientBase, schema: string, row: OutboxRow): Promise<void> {
-  await client.query(`INSERT INTO "${schema}".outbox (id, subject, payload) VALUES ($1, $2, $3)`, [row.id, row.subject, row.payload]);
+/** Call inside the transaction of the change. In this order, in one statement. */
+export async function appendOutbox(client: pg.ClientBase, schema: string, ...rows: OutboxRow[]): Promise<void> {
+  await client.query(`INSERT INTO "${schema}".outbox (id, subject, payload) SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[])`, [
+    rows.map(({ id }) => id),
+    rows.map(({ subject }) => subject),
+    rows.map(({ payload }) => payload),
+  ]);
 }
 
 export function createOutboxRelay(options: OutboxOptions): OutboxRelay {

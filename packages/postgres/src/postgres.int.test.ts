@@ -136,6 +136,18 @@ describe("outbox", () => {
     expect(seen).toEqual(Array.from({ length: 250 }, (_, n) => String(n)));
   });
 
+  it("takes many rows at once, in their order, as they are", async () => {
+    const box = await outbox("outbox_many");
+    const payloads = Array.from({ length: 250 }, (_, n) => `{"n":${n},"odd":"a,b \\"c\\" \\\\ {} 'd' é"}`);
+    await withTransaction(box.db, (client) =>
+      appendOutbox(client, "app", ...payloads.map((payload) => ({ id: randomUUID(), subject: "s", payload }))),
+    );
+    const seen: string[] = [];
+    const relay = await box.relay(async (row) => void seen.push(row.payload));
+    expect(await relay.flush(5_000)).toBe(true);
+    expect(seen).toEqual(payloads);
+  });
+
   it("publishes a late commit that has a lower position", async () => {
     const box = await outbox("outbox_late");
     const seen: string[] = [];

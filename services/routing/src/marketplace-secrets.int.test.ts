@@ -249,6 +249,26 @@ describe("a change", () => {
     expect(routing.told(both)).toBe(count);
   });
 
+  it("of the value reaches more feeds than are handled at once, or none", async () => {
+    const dev = routing.caller();
+    await set(dev, "A", `${MARK}1`);
+    const ids: string[] = [];
+    while (ids.length < 110) {
+      const ten = Array.from({ length: 10 }, () => routing.feed(dev, { headers: headers("${secret:A}") }));
+      ids.push(...(await Promise.all(ten)));
+    }
+    const last = ids.toSorted().at(-1) ?? "";
+    await routing.call("PUT", `${FEEDS}/${last}`, { as: dev, body: { headers: headers("${secret:A}".repeat(3)) } });
+    await until("the last one is told", () => toldHeader(last) === `${MARK}1`.repeat(3));
+    const before = ids.map((id) => routing.record(id));
+    expect(message(await set(dev, "A", MARK.padEnd(4_096, "x")))).toEqual([400, "invalid payload"]);
+    await Promise.all(routing.services.map((service) => service.settled()));
+    expect(ids.map((id) => routing.record(id))).toEqual(before);
+    expect(toldHeader(await routing.feed(dev, { headers: headers("${secret:A}") }))).toBe(`${MARK}1`);
+    expect((await set(dev, "A", `${MARK}2`)).status).toBe(200);
+    await until("all are told", () => ids.every((id) => toldHeader(id) === `${MARK}2`.repeat(id === last ? 3 : 1)));
+  }, 60_000);
+
   it("of something else of a feed keeps the seal; of its credentials, seals what they stand for now", async () => {
     const dev = routing.caller();
     await set(dev, "A", `${MARK}a`);
