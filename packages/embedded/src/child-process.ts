@@ -26,6 +26,8 @@ export interface ChildOptions {
   onExit?: (info: { code: number | null; signal: NodeJS.Signals | null; restarting: boolean }) => void;
   /** Called with each new pid, so that orphans of a killed supervisor can be found. */
   onPid?: (pid: number | undefined) => void;
+  /** Removed when we are gone without having stopped the child: of tests only, whose directories nobody needs again. */
+  temporaryDir?: string | undefined;
   /** Delay before restart number n (from 1), ms; undefined = do not restart. */
   restartDelayMs?: (attempt: number) => number;
 }
@@ -57,7 +59,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
         stdio: options.ipc ? ["ignore", "pipe", "pipe", "ipc"] : ["ignore", "pipe", "pipe"],
       });
       child = started;
-      endWithParent(started, { signal: options.stopSignal, withinMs: options.stopWithinMs });
+      endWithParent(started, { signal: options.stopSignal, withinMs: options.stopWithinMs, remove: options.temporaryDir });
       options.onPid?.(started.pid);
       // Kept only until the child is ready, for the error text of a failed start.
       let startupText = "";

@@ -12,12 +12,14 @@ export interface EndWithParent {
   signal?: NodeJS.Signals;
   /** Killed when it is still there after this. */
   withinMs?: number;
+  /** A directory of the child alone, removed after it. */
+  remove?: string | undefined;
 }
 
 /** Call it right after the child was started. */
-export function endWithParent(child: ChildProcess, { signal = "SIGKILL", withinMs = 0 }: EndWithParent = {}): void {
+export function endWithParent(child: ChildProcess, { signal = "SIGKILL", withinMs = 0, remove = "" }: EndWithParent = {}): void {
   if (child.pid === undefined) return;
-  const args = [SCRIPT, String(child.pid), signal.replace("SIG", ""), String(Math.ceil(withinMs / 1_000))];
+  const args = [SCRIPT, String(child.pid), signal.replace("SIG", ""), String(Math.ceil(withinMs / 1_000)), remove];
   const watch = spawn("/bin/sh", args, {
     // Out of our process group: Ctrl-C is for us, and it has to be there afterwards.
     detached: true,

@@ -24,6 +24,8 @@ export interface NatsServerOptions {
   onPid?: (pid: number | undefined) => void;
   onExit?: (info: { restarting: boolean }) => void;
   restart?: boolean;
+  /** Of tests: child-process.ts. */
+  temporaryDir?: string;
 }
 
 export async function startNatsServer(options: NatsServerOptions): Promise<Child & { url: string; monitorUrl: string }> {
@@ -41,6 +43,7 @@ export async function startNatsServer(options: NatsServerOptions): Promise<Child
     stopWithinMs: 10_000,
     ...(options.onPid ? { onPid: options.onPid } : {}),
     ...(options.onExit ? { onExit: options.onExit } : {}),
+    temporaryDir: options.temporaryDir,
     ...(options.restart === false ? {} : { restartDelayMs: (attempt: number) => Math.min(100 * attempt, 2000) }),
   });
   return Object.assign(child, { url: `nats://127.0.0.1:${options.port}`, monitorUrl: `http://127.0.0.1:${options.monitorPort}` });

@@ -22,6 +22,8 @@ export interface PostgresOptions {
   onPid?: (pid: number | undefined) => void;
   onExit?: (info: { restarting: boolean }) => void;
   restart?: boolean;
+  /** Of tests: child-process.ts. */
+  temporaryDir?: string;
 }
 
 export async function startPostgres(options: PostgresOptions): Promise<Child & { url: string }> {
@@ -45,6 +47,7 @@ export async function startPostgres(options: PostgresOptions): Promise<Child & {
     stopWithinMs: 15_000,
     ...(options.onPid ? { onPid: options.onPid } : {}),
     ...(options.onExit ? { onExit: options.onExit } : {}),
+    temporaryDir: options.temporaryDir,
     ...(options.restart === false ? {} : { restartDelayMs: (attempt: number) => Math.min(200 * attempt, 2000) }),
   });
   return Object.assign(child, { url: `postgres://postgres:${options.password}@127.0.0.1:${options.port}/postgres` });

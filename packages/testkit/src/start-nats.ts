@@ -9,6 +9,8 @@ import { makeTempDir } from "./temp-dir.ts";
 export interface TestNats {
   url: string;
   monitorUrl: string;
+  /** Goes with the server. */
+  dir: string;
   pid(): number;
   /** SIGKILL. The supervisor restarts it; connections see a disconnect and a reconnect. */
   kill(): void;
@@ -23,7 +25,7 @@ export async function startNats(options: { users?: NatsUserConfig[]; maxFileByte
   const temp = makeTempDir("headwater-nats");
   const { maxFileBytes = 16 * 1024 ** 3, users = [] } = options;
   const server = await onFreePorts(2, (port = 0, monitorPort = 0) =>
-    startNatsServer({ bin, dir: temp.dir, port, monitorPort, maxFileBytes, users }),
+    startNatsServer({ bin, dir: temp.dir, port, monitorPort, maxFileBytes, users, temporaryDir: temp.dir }),
   );
   const pid = (): number => {
     if (server.pid === undefined) throw new Error("nats-server is not running");
@@ -32,6 +34,7 @@ export async function startNats(options: { users?: NatsUserConfig[]; maxFileByte
   return {
     url: server.url,
     monitorUrl: server.monitorUrl,
+    dir: temp.dir,
     pid,
     kill: () => void process.kill(pid(), "SIGKILL"),
     pause: () => pauseProcess(pid()),

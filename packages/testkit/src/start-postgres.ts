@@ -6,6 +6,8 @@ import { makeTempDir } from "./temp-dir.ts";
 
 export interface TestPostgres {
   url: string;
+  /** Goes with the server. */
+  dir: string;
   pid(): number;
   /** SIGKILL of the postmaster; it is restarted on the same port and data. */
   kill(): void;
@@ -22,6 +24,7 @@ export async function startPostgres(options: { durable?: boolean } = {}): Promis
       port,
       password: "headwater-test",
       durable: options.durable ?? false,
+      temporaryDir: temp.dir,
     }),
   );
   const pid = (): number => {
@@ -30,6 +33,7 @@ export async function startPostgres(options: { durable?: boolean } = {}): Promis
   };
   return {
     url: server.url,
+    dir: temp.dir,
     pid,
     kill: () => void process.kill(pid(), "SIGKILL"),
     async stop() {
