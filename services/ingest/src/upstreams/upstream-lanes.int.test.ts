@@ -110,7 +110,7 @@ describe("two instances", () => {
     const h = await harness();
     const first = await h.start("ingest-0");
     const feeds = ids(40);
-    for (const id of feeds) await h.put(feedRecord(id, { url: `${h.upstream.url}/${id}` }));
+    await Promise.all(feeds.map((id) => h.put(feedRecord(id, { url: `${h.upstream.url}/${id}` }))));
     await until("all connected", () => h.upstream.open().length === feeds.length);
     const second = await h.start("ingest-1");
     const lanesOf = (service: typeof first): unknown[] => (service.status()["upstreams"] as { lanes: unknown[] }).lanes;
@@ -158,8 +158,8 @@ describe("kill -9 of the instance with 50 feeds", () => {
   it("has every upstream connected again exactly once within 8 s", async () => {
     const h = await harness();
     const feeds = ids(50);
-    for (const id of feeds) await h.put(feedRecord(id, { url: `${h.upstream.url}/${id}` }));
     const child = await h.spawn("ingest-0");
+    await Promise.all(feeds.map((id) => h.put(feedRecord(id, { url: `${h.upstream.url}/${id}` }))));
     await until("all connected", () => feeds.every((id) => h.upstream.open(`/${id}`).length === 1));
     await h.start("ingest-1");
     await until(
