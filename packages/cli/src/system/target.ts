@@ -1,12 +1,14 @@
 /**
  * Which system a command talks to, and as whom: the run file of a local one, or the environment for any other
- * (HEADWATER_URL, HEADWATER_ADMIN_TOKEN; NATS_URL, NATS_USER, NATS_PASSWORD). The environment wins. Tests: commands/system.int.test.ts.
+ * (HEADWATER_URL, HEADWATER_ADMIN_TOKEN; NATS_URL, NATS_USER, NATS_PASSWORD). The environment wins. Tests: target.test.ts, commands/system.int.test.ts.
  */
 import { type Nats, openNats } from "@headwater/messaging";
 import { createLogger, type Env, redactUrl } from "@headwater/runtime";
 import { portOf } from "../arguments.ts";
 import { CommandFailed, type Terminal } from "../terminal.ts";
 import { readRunFile, type RunFile } from "./run-file.ts";
+
+const LOOPBACK: ReadonlySet<string> = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
 export interface Target {
   port: number;
@@ -23,11 +25,23 @@ export function findTarget(option: string | undefined, terminal: Terminal): Targ
   return { port, url, run, env: terminal.env };
 }
 
-/** @throws CommandFailed when neither the run file nor the environment has one. */
+/** The token of the local system goes to the local system only. @throws CommandFailed when there is none for this address. */
 export function adminTokenOf(target: Target): string {
-  const token = target.env["HEADWATER_ADMIN_TOKEN"] || target.run?.adminToken;
-  if (!token) throw nothingRuns(target, "set HEADWATER_URL and HEADWATER_ADMIN_TOKEN");
-  return token;
+  const { env, run, url } = target;
+  const given = env["HEADWATER_ADMIN_TOKEN"];
+  if (given) return given;
+  if (!run) throw nothingRuns(target, "set HEADWATER_URL and HEADWATER_ADMIN_TOKEN");
+  if (!isSameListener(url, run.url)) throw new CommandFailed(`set HEADWATER_ADMIN_TOKEN for ${redactUrl(url)}, or unset HEADWATER_URL`);
+  return run.adminToken;
+}
+
+/** Several names of one address of this machine are the same. */
+function isSameListener(a: string, b: string): boolean {
+  const originOf = (text: string): string | undefined => {
+    const url = URL.parse(text);
+    return url ? `${url.protocol}//${LOOPBACK.has(url.hostname) ? "localhost" : url.hostname}:${url.port}` : undefined;
+  };
+  return originOf(a) !== undefined && originOf(a) === originOf(b);
 }
 
 /** A connection as the operator (`admin`) or as the read-only user of taps. The caller drains it. */
