@@ -1,6 +1,7 @@
 /** A service process from outside: exit codes, ready message, signals, drain budget, and a parent that disappears. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { constants, getPriority } from "node:os";
+import fs from "node:fs";
+import os, { constants, getPriority } from "node:os";
 import path from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
 
@@ -94,6 +95,21 @@ describe("a service process", () => {
     service.child.kill(signal);
     expect(await service.exit).toEqual({ code: 0, signal: null });
     expect(service.out()).toBe("edge-7\nstopped\n");
+  });
+  it("has its compiled code stored as soon as it is ready: a crash comes without a goodbye", async () => {
+    const cache = fs.mkdtempSync(path.join(os.tmpdir(), "headwater-compile-"));
+    try {
+      const service = run("", { NODE_COMPILE_CACHE: cache });
+      const { port } = await service.ready;
+      // Answered in a later turn than the one that said ready.
+      await fetch(`http://127.0.0.1:${port}/health`);
+      const stored = fs.readdirSync(cache, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+      expect(stored.length).toBeGreaterThan(10);
+      service.child.kill("SIGKILL");
+      expect(await service.exit).toEqual({ code: null, signal: "SIGKILL" });
+    } finally {
+      fs.rmSync(cache, { recursive: true, force: true });
+    }
   });
   it("drains when the process that started it is gone", async () => {
     const service = run();

@@ -2,6 +2,7 @@
  * Body of every `main.ts`: environment → config → start → listeners → wait for a signal → drain → exit code.
  * Exit 0 clean, 1 bad config or failed start or a broken invariant, 2 drain over its budget. Tests: run-service.int.test.ts.
  */
+import { flushCompileCache } from "node:module";
 import { constants, hostname, setPriority } from "node:os";
 import type { ServiceName } from "@headwater/protocol";
 import { listenAdmin } from "./admin-server.ts";
@@ -58,6 +59,8 @@ export async function runService<Config>(options: RunServiceOptions<Config>): Pr
     stack.defer(() => http.close(shell.DRAIN_TIMEOUT_MS / 2));
     log.info({ port: http.port, adminPort: admin.port }, "service.ready");
     process.send?.({ ready: true, port: http.port, adminPort: admin.port });
+    // Written at the end only, it would not be there after a crash, when a quick start counts most.
+    flushCompileCache();
   } catch (error) {
     log.fatal({ err: error }, "service.start_failed");
     process.exitCode = 1;

@@ -1,4 +1,5 @@
 /** `npm start`: parse, start, say so, wait for a signal, drain. Exit 0 clean, 1 failed, 2 wrong usage. */
+import { flushCompileCache } from "node:module";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { ConfigError } from "@headwater/runtime";
@@ -44,6 +45,8 @@ async function run(chosen: Options): Promise<number> {
   }
   process.stdout.write(`headwater ready ${system.url}\n`);
   process.stdout.write(`${banner(system.url, system.demo)}\n`);
+  // So that the next start is quick after a kill, too.
+  flushCompileCache();
   await stopped.promise;
   process.stdout.write("stopping …\n");
   const overdue = setTimeout(() => process.exit(2), 45_000);

@@ -64,19 +64,81 @@ describe("a key this instance has not heard of", () => {
   });
 });
 
-it("asks the database two questions at a time at most", async () => {
-  const gate = Promise.withResolvers<undefined>();
-  let asked = 0;
-  const w = world({
-    loadByLookup: () => {
-      asked++;
-      return gate.promise;
-    },
+describe("many at once", () => {
+  /** A database that answers when told to. */
+  function slow() {
+    const questions: { lookup: string; answer: () => void }[] = [];
+    let most = 0;
+    let open = 0;
+    const loadByLookup = async (lookup: string) => {
+      most = Math.max(most, ++open);
+      const gate = Promise.withResolvers<void>();
+      questions.push({ lookup, answer: gate.resolve });
+      await gate.promise;
+      open--;
+      return lookup === row.key.lookup ? row : undefined;
+    };
+    const answerAll = async (): Promise<void> => {
+      for (let at = 0; at < questions.length; at++) {
+        questions[at]?.answer();
+        await new Promise<void>((resolve) => setImmediate(resolve));
+      }
+    };
+    return { loadByLookup, questions, answerAll, most: () => most };
+  }
+
+  it("a new key is asked for once, and everybody who uses it waits for that", async () => {
+    const database = slow();
+    const w = world({ loadByLookup: database.loadByLookup });
+    const answers = Array.from({ length: 10 }, () => w.verify({ digest }));
+    await database.answerAll();
+    for (const answer of await Promise.all(answers)) expect(answer).toMatchObject({ ok: true, credential: { keyId: "key_1" } });
+    expect(database.questions.length).toBe(1);
   });
-  const answers = Array.from({ length: 10 }, (_, i) => w.verify({ digest: digestOf(`guess ${i}`) }));
-  gate.resolve(undefined);
-  expect(await Promise.all(answers)).toEqual(Array.from({ length: 10 }, () => ({ ok: false, code: "invalid" })));
-  expect(asked).toBe(2);
+
+  it("guesses are asked for two at a time, and a new key behind them is found", async () => {
+    const database = slow();
+    const w = world({ loadByLookup: database.loadByLookup });
+    const guesses = Array.from({ length: 10 }, (_, i) => w.verify({ digest: digestOf(`guess ${i}`) }));
+    const made = w.verify({ digest });
+    await database.answerAll();
+    expect(await Promise.all(guesses)).toEqual(Array.from({ length: 10 }, () => ({ ok: false, code: "invalid" })));
+    expect(await made).toMatchObject({ ok: true });
+    expect(database.questions.length).toBe(11);
+    expect(database.most()).toBe(2);
+  });
+
+  it("a key that the registry tells while it waits costs no query", async () => {
+    const database = slow();
+    const w = world({ loadByLookup: database.loadByLookup });
+    const guesses = Array.from({ length: 2 }, (_, i) => w.verify({ digest: digestOf(`guess ${i}`) }));
+    const made = w.verify({ digest });
+    w.table.putTenant(tenant);
+    w.table.putKey(row.key);
+    await database.answerAll();
+    expect(await made).toMatchObject({ ok: true });
+    await Promise.all(guesses);
+    expect(database.questions.length).toBe(2);
+  });
+
+  it("a flood of guesses waits in bounded memory, and afterwards keys are found again", async () => {
+    const database = slow();
+    const w = world({ loadByLookup: database.loadByLookup });
+    const guesses = Array.from({ length: 1_000 }, (_, i) => w.verify({ digest: digestOf(`guess ${i}`) }));
+    await database.answerAll();
+    expect(await Promise.all(guesses)).toEqual(Array.from({ length: 1_000 }, () => ({ ok: false, code: "invalid" })));
+    expect(database.questions.length).toBe(2 + 256);
+    const made = w.verify({ digest });
+    await database.answerAll();
+    expect(await made).toMatchObject({ ok: true });
+  });
+
+  it("a database that fails holds nobody's place", async () => {
+    const w = world({ loadByLookup: down });
+    const answers = Array.from({ length: 20 }, (_, i) => w.verify({ digest: digestOf(`guess ${i}`) }));
+    expect(await Promise.all(answers)).toEqual(Array.from({ length: 20 }, () => ({ ok: false, code: "invalid" })));
+    expect(await w.verify({ digest })).toEqual({ ok: false, code: "invalid" });
+  });
 });
 
 it.each([[undefined], [{}], [{ digest: "x" }], [{ digest: "A".repeat(64) }]])("refuses %j", async (payload) => {

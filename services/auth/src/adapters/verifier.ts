@@ -21,13 +21,37 @@ export interface VerifierPorts {
 
 /** Unknown digests cost a query each; whoever guesses keys must not occupy the pool. */
 const MAX_QUERIES = 2;
+/** Digests that wait for their query. Above it, what this instance has not heard of is not looked for: the registry tells it in a moment. */
+const MAX_WAITING = 256;
 
 export function createVerifier(ports: VerifierPorts): (payload: unknown) => Promise<VerifyAnswer> {
-  let queries = 0;
   const judge = (lookup: string): VerifyAnswer => ports.table.verify(lookup, ports.now(), ports.position());
+  let queries = 0;
+  const waiting: (() => void)[] = [];
+  /** By lookup: a new key is often used by several sockets at once, and each of them waits for the one answer. */
+  const loading = new Map<string, Promise<void>>();
   const load = async (lookup: string): Promise<void> => {
-    if (queries >= MAX_QUERIES) return;
-    queries++;
+    const running = loading.get(lookup);
+    if (running) return await running;
+    if (queries >= MAX_QUERIES && waiting.length >= MAX_WAITING) return undefined;
+    const done = inTurn(lookup).finally(() => loading.delete(lookup));
+    loading.set(lookup, done);
+    return await done;
+  };
+  const inTurn = async (lookup: string): Promise<void> => {
+    if (queries < MAX_QUERIES) queries++;
+    // The place of the one before is handed over.
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      // The registry may have told it meanwhile.
+      if (!ports.table.has(lookup)) await query(lookup);
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else queries--;
+    }
+  };
+  const query = async (lookup: string): Promise<void> => {
     try {
       const found = await ports.loadByLookup(lookup);
       if (!found) return;
@@ -41,8 +65,6 @@ export function createVerifier(ports: VerifierPorts): (payload: unknown) => Prom
       if (!ports.isComplete()) throw new RpcError("unavailable", "the key is not known here and the database is away", 503);
       // The table is complete: a key that is not in it does not exist. The relay and the probe report the outage.
       if (!(error instanceof Error)) throw error;
-    } finally {
-      queries--;
     }
   };
   return async (payload) => {
