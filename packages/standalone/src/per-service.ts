@@ -128,7 +128,8 @@ function startSlot(
       onPid: (pid) => infrastructure.pids.set(instance, pid),
       onLine: (line) => void (line === "" || process.stderr.write(`${line}\n`)),
       onExit: (info) => log[info.restarting ? "warn" : "debug"]({ instance, ...info }, "service.exited"),
-      restartDelayMs: (attempt) => Math.min(100 * 2 ** (attempt - 1), 5_000),
+      // What was ready is back at once; what does not become ready again is given time.
+      restartDelayMs: (attempt) => (attempt === 1 ? 0 : Math.min(100 * 2 ** (attempt - 1), 5_000)),
     });
     return { instance, service, port, adminPort, child };
   });
