@@ -285,14 +285,18 @@ describe("POST /v1/events", () => {
   it("limits by key: a batch fits whole or not at all (P19)", async () => {
     const batch = { events: Array.from({ length: 50 }, () => event()) };
     stoppedAt = performance.now();
-    const answers = [];
-    for (let i = 0; i < 5; i++) answers.push(await h.send({ headers: key("free"), body: batch }));
-    expect(answers.slice(0, 4).map((answer) => answer.status)).toStrictEqual([202, 202, 202, 202]);
-    const last = answers[4];
-    expect(last?.body).toMatchObject({ error: "rate_limit_exceeded", retryAfter: 1 });
-    expect(last?.headers).toMatchObject({ "retry-after": "1", "x-ratelimit-limit": "200", "x-ratelimit-scope": "key" });
-    expect((await h.send({ body: batch })).status).toBe(202);
-    stoppedAt = undefined;
+    try {
+      const answers = [];
+      for (let i = 0; i < 5; i++) answers.push(await h.send({ headers: key("free"), body: batch }));
+      expect(answers.slice(0, 4).map((answer) => answer.status)).toStrictEqual([202, 202, 202, 202]);
+      const last = answers[4];
+      expect(last?.body).toMatchObject({ error: "rate_limit_exceeded", retryAfter: 1 });
+      expect(last?.headers).toMatchObject({ "retry-after": "1", "x-ratelimit-limit": "200", "x-ratelimit-scope": "key" });
+      expect((await h.send({ body: batch })).status).toBe(202);
+    } finally {
+      // The tests behind this one need a clock that goes on.
+      stoppedAt = undefined;
+    }
   });
 
   it("tells unknown routes apart", async () => {
